@@ -1,0 +1,57 @@
+"""Multilayer perceptron on sparse features.
+
+Dimensions: B documents, N terms in all of them together, H the first layer's width, C classes.
+"""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """`hidden`: the width of each hidden layer; `dropout`: the share of each one's outputs dropped in training."""
+
+    hidden: list[int] = field(default_factory=lambda: [256])
+    activation: str = "relu"
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"model.hidden must hold one or more widths above 0, not {self.hidden}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"model.activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout must lie in 0..1, 1 excluded, not {self.dropout}")
+
+
+class Model(nn.Module):
+    """One table lookup, then dense layers."""
+
+    def __init__(self, options: Options, *, terms: int, classes: int) -> None:
+        super().__init__()
+        first, *widths = options.hidden
+        self.table = nn.EmbeddingBag(terms, first, mode="sum")
+        self.bias = nn.Parameter(nn.init.zeros_(self.table.weight.new_empty(first)))
+        # The default N(0, 1) is meant for word vectors. A document's weights have length 1 (l2), so this
+        # gives the hidden layer a scale at which the learning rates of the dense layers fit.
+        nn.init.normal_(self.table.weight, std=0.1)
+        activation = ACTIVATIONS[options.activation]
+        layers: list[nn.Module] = []
+        for width in [*widths, classes]:
+            layers += [activation(), nn.Dropout(options.dropout), nn.Linear(first, width)]
+            first = width
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, indices_N: Tensor, offsets_B: Tensor, weights_N: Tensor) -> Tensor:  # noqa: N803
+        """logits_BC; `offsets_B` says where each document starts in `indices_N` and `weights_N`."""
+        first_BH = self.table(indices_N, offsets_B, per_sample_weights=weights_N) + self.bias
+        logits_BC: Tensor = self.layers(first_BH)
+        return logits_BC

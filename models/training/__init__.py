@@ -1,0 +1,1 @@
+"""Feature files to trained bundle: reading, the loop, the bundle, metrics."""

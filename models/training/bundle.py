@@ -1,0 +1,171 @@
+"""A bundle: the folder that holds all that scoring needs. Loading one executes nothing from it."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.training import files, tfidf, vocabulary, weights
+from models.training.architecture import build, options
+
+FILE = "model.json"
+FORMAT = 1
+LARGEST_MANIFEST = 2**24
+KEYS = {
+    "format": int,
+    "model": str,
+    "options": dict,
+    "tfidf": dict,
+    "labels": list,
+    "documents": int,
+    "features": dict,
+    "snapshot": dict,
+    "train": dict,
+    "digests": dict,
+}
+ROWS = 1024  # documents scored at once; bounds the layers' outputs
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model ready to score: C `labels` in the order of the scores, and `manifest`, the content of model.json."""
+
+    model: nn.Module
+    weigher: tfidf.Weigher
+    labels: list[str]
+    manifest: dict[str, Any]
+
+    def score(
+        self, terms: NDArray[np.int64], counts: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Probabilities (B, C) of B documents; `offsets` is (B + 1,) into the ids `terms` and their `counts`."""
+        indices, weights, offsets = self.weigher.weigh(terms, counts, offsets)
+        return self.probabilities(indices, weights, offsets)
+
+    def probabilities(
+        self, indices: NDArray[np.int64], weights: NDArray[np.float32], offsets: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Probabilities (B, C) of documents as `Weigher.weigh` gives them."""
+        result = np.empty((len(offsets) - 1, len(self.labels)), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(result), ROWS):
+                ends = offsets[start : start + ROWS + 1]
+                part = slice(ends[0], ends[-1])
+                logits_BC = self.model(  # noqa: N806
+                    torch.from_numpy(indices[part]),
+                    torch.from_numpy(ends[:-1] - ends[0]),
+                    torch.from_numpy(weights[part]),
+                )
+                result[start : start + ROWS] = logits_BC.softmax(1).numpy()
+        return result
+
+
+def publish(  # noqa: PLR0913
+    folder: str,
+    *,
+    model: str,
+    options: Mapping[str, Any],
+    tfidf: tfidf.Options,
+    labels: Sequence[str],
+    documents: int,
+    features: Mapping[str, Any],
+    snapshot: Mapping[str, Any],
+    train: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Make a bundle of the weights and vocabulary in `folder` by writing model.json last, and return its content.
+
+    `documents` is the number behind the vocabulary's frequencies. The mappings hold plain JSON values.
+    """
+    manifest = {
+        "format": FORMAT,
+        "model": model,
+        "options": dict(options),
+        "tfidf": asdict(tfidf),
+        "labels": list(labels),
+        "documents": documents,
+        "features": dict(features),
+        "snapshot": dict(snapshot),
+        "train": dict(train),
+        "digests": {name: digest(files.read(f"{folder}/{name}")) for name in (vocabulary.FILE, weights.FILE)},
+    }
+    files.write(f"{folder}/{FILE}", json.dumps(manifest, ensure_ascii=False, indent=2).encode())
+    return manifest
+
+
+def load(folder: str, *, models: Collection[str]) -> Bundle:
+    """The bundle in `folder`, whose model must be one of `models`.
+
+    Raises:
+        ValueError: there is none, or it is torn, tampered with or foreign; nothing large has been allocated then.
+    """
+    try:
+        manifest = read_manifest(folder, models=models)
+        settings = options(tfidf.Options, manifest["tfidf"], name="tfidf")
+        terms = files.read(f"{folder}/{vocabulary.FILE}")
+        compare(terms, manifest, vocabulary.FILE)
+        table = vocabulary.opened(terms)
+        model = sketch(manifest, terms=table.metadata.num_rows)
+        weights.check(folder, model)
+        weigher = vocabulary.weigher(table, documents=manifest["documents"], options=settings)
+        content = files.read(f"{folder}/{weights.FILE}")
+        compare(content, manifest, weights.FILE)
+        weights.load(content, model)
+    except ValueError as error:
+        raise ValueError(f"{folder} is not a bundle that can be used: {error}") from None
+    return Bundle(model.eval(), weigher, manifest["labels"], manifest)
+
+
+def read_manifest(folder: str, *, models: Collection[str]) -> dict[str, Any]:
+    """The content of model.json, each key there and of its type.
+
+    Raises:
+        ValueError: not so.
+    """
+    try:
+        manifest = json.loads(files.read(f"{folder}/{FILE}", most=LARGEST_MANIFEST))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError(f"{FILE} is not JSON") from None
+    if not isinstance(manifest, dict) or {key: type(value) for key, value in manifest.items()} != KEYS:
+        raise ValueError(f"{FILE} does not hold the keys {', '.join(KEYS)}, each of its type")
+    if manifest["format"] != FORMAT:
+        raise ValueError(f"its format is {manifest['format']}, this version reads {FORMAT}")
+    if manifest["model"] not in models:
+        raise ValueError(f"its model is {manifest['model']!r}, none of {', '.join(sorted(models))}")
+    labels = manifest["labels"]
+    if not labels or not all(type(label) is str for label in labels) or labels != sorted(set(labels)):
+        raise ValueError("its labels are not distinct strings in sorted order")
+    return manifest
+
+
+def sketch(manifest: Mapping[str, Any], *, terms: int) -> nn.Module:
+    """The model that `manifest` describes, with shapes but no memory behind them.
+
+    Raises:
+        ValueError: there can be no such model.
+    """
+    try:
+        with torch.device("meta"):
+            return build(manifest["model"], manifest["options"], terms=terms, classes=len(manifest["labels"]))
+    except (RuntimeError, TypeError, OverflowError):
+        raise ValueError("its settings describe no possible model") from None
+
+
+def compare(content: bytes, manifest: Mapping[str, Any], name: str) -> None:
+    """Check the digest of one file.
+
+    Raises:
+        ValueError: `content` is not what was published.
+    """
+    if digest(content) != manifest["digests"].get(name):
+        raise ValueError(f"{name} is not the file that {FILE} was written for: another digest")
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 as hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,82 @@
+"""Files on a local disk or on HDFS, by one path string."""
+
+import os
+from typing import Any
+from uuid import uuid4
+
+import fsspec
+
+
+def locate(path: str) -> tuple[Any, str]:
+    """The file system of `path` (plain, `file:` or `hdfs:`) and the path on it."""
+    if path.startswith("hdfs:"):
+        # fsspec's own "hdfs" needs libhdfs and a JVM in this process.
+        fsspec.register_implementation("hdfs", "hdfs_native.fsspec.HdfsFileSystem", clobber=True)
+    filesystem, inner = fsspec.core.url_to_fs(path)
+    return filesystem, inner
+
+
+def write(path: str, content: bytes) -> None:
+    """Make `path` hold `content`: a reader finds the old file, none, or the whole new one, even after a power cut."""
+    filesystem, target = locate(path)
+    folder = target.rpartition("/")[0]
+    aside = f"{folder}/.{uuid4().hex}.tmp"
+    filesystem.makedirs(folder, exist_ok=True)
+    with filesystem.open(aside, "wb") as file:
+        file.write(content)
+        if is_local(filesystem):
+            file.flush()
+            os.fsync(file.fileno())
+    if not is_local(filesystem):
+        filesystem.mv(aside, target, overwrite=True)
+        return
+    os.replace(aside, target)
+    handle = os.open(folder, os.O_RDONLY)  # the rename itself must reach the disk too
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(path: str, *, most: int | None = None) -> bytes:
+    """The content of `path`.
+
+    Raises:
+        ValueError: there is no such file, or it holds more than `most` bytes.
+    """
+    filesystem, inner = locate(path)
+    size = length(path)
+    if most is not None and size > most:
+        raise ValueError(f"{path} holds {size} bytes, more than the {most} allowed")
+    with filesystem.open(inner, "rb") as file:
+        content: bytes = file.read()
+    return content
+
+
+def length(path: str) -> int:
+    """The bytes in the file `path`.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    filesystem, inner = locate(path)
+    try:
+        found = filesystem.info(inner)
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {path}") from None
+    if found["type"] != "file":
+        raise ValueError(f"{path} is not a file")
+    return int(found["size"])
+
+
+def names(folder: str) -> list[str]:
+    """The names in `folder`, sorted; empty where there is no such folder."""
+    filesystem, inner = locate(folder)
+    if not filesystem.exists(inner):
+        return []
+    return sorted(path.rstrip("/").rpartition("/")[2] for path in filesystem.ls(inner, detail=False))
+
+
+def is_local(filesystem: Any) -> bool:
+    """Whether `filesystem` is this machine's disk."""
+    return type(filesystem).__name__ == "LocalFileSystem"

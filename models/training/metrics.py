@@ -1,0 +1,68 @@
+"""Exact figures from counts. A confusion matrix counts documents by true class (row) and predicted class (column)."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def accuracy(confusion: ArrayLike) -> float:
+    """The share on the diagonal, 0 if there is no document."""
+    counts = np.asarray(confusion, dtype=np.int64)
+    return share(int(np.trace(counts)), int(counts.sum()))
+
+
+def per_class(confusion: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    """Precision, recall and F1 of each class, (C,) each, 0 where undefined; and support, its documents."""
+    counts = np.asarray(confusion, dtype=np.float64)
+    hits, true, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
+    return {
+        "precision": hits / np.maximum(predicted, 1),
+        "recall": hits / np.maximum(true, 1),
+        "f1": 2 * hits / np.maximum(true + predicted, 1),
+        "support": true,
+    }
+
+
+def macro_f1(confusion: ArrayLike) -> float:
+    """The plain mean of F1 over the classes that occur, as truth or as prediction (scikit-learn's choice)."""
+    counts = np.asarray(confusion)
+    occurs = (counts.sum(0) + counts.sum(1)) > 0
+    return float(per_class(counts)["f1"][occurs].mean()) if occurs.any() else 0.0
+
+
+def wilson(hits: int, of: int, *, z: float = 1.959963984540054) -> tuple[float, float]:
+    """The score interval for a proportion, 95 % by default; (0, 1) if nothing was tried.
+
+    (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n), from E. B. Wilson, "Probable inference, the law of
+    succession, and statistical inference", JASA 22 (1927).
+    """
+    if not of:
+        return 0.0, 1.0
+    p, spread = hits / of, z * z / of
+    middle = p + spread / 2
+    half = z * math.sqrt(p * (1 - p) / of + spread / (4 * of))
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+def majority(confusion: ArrayLike) -> float:
+    """The accuracy of always naming the most frequent true class."""
+    true = np.asarray(confusion, dtype=np.int64).sum(1)
+    return share(int(true.max(initial=0)), int(true.sum()))
+
+
+def share(part: int, whole: int) -> float:
+    """part / whole, 0 if there is no whole."""
+    return part / whole if whole else 0.0
+
+
+def summary(confusion: ArrayLike) -> dict[str, Any]:
+    """Accuracy with its interval, macro-F1 and the majority class's accuracy, as plain JSON values."""
+    counts = np.asarray(confusion, dtype=np.int64)
+    return {
+        "accuracy": accuracy(counts),
+        "interval": list(wilson(int(np.trace(counts)), int(counts.sum()))),
+        "macro_f1": macro_f1(counts),
+        "majority": majority(counts),
+    }

@@ -1,0 +1,46 @@
+"""What rank 0 says as it goes: lines on standard output that the driver shows as one live line."""
+
+import json
+import sys
+import time
+from typing import Any
+
+MARKER = "@progress "  # TorchDistributor mixes the output of all ranks: the driver finds ours by this
+INTERVAL_S = 0.5
+
+
+class Reporter:
+    """Prints at most a line each half second, and one at each epoch's end."""
+
+    def __init__(self, epochs: int, steps: int, *, enabled: bool) -> None:
+        """`steps` are an epoch's."""
+        self.epochs, self.steps, self.enabled = epochs, steps, enabled
+        self.started = self.printed = time.monotonic()
+        self.taken = self.documents = 0
+
+    def step(self, epoch: int, loss: float, *, documents: int) -> None:
+        """One more step, on `documents` documents; `loss` is the mean of this epoch so far, on this rank."""
+        self.taken += 1
+        self.documents += documents
+        if time.monotonic() - self.printed >= INTERVAL_S:
+            self.say(epoch, loss)
+
+    def end(self, epoch: int, loss: float, scores: dict[str, float] | None) -> None:
+        """The epoch is over; `loss` is its mean over all ranks."""
+        self.say(epoch, loss, **({"validation_accuracy": scores["accuracy"]} if scores else {}))
+
+    def say(self, epoch: int, loss: float, **more: Any) -> None:
+        """One line, with its newline and flushed: TorchDistributor passes on whole lines only."""
+        self.printed = time.monotonic()
+        if not self.enabled:
+            return
+        values = {
+            "epoch": epoch,
+            "epochs": self.epochs,
+            "step": self.taken - (epoch - 1) * self.steps,
+            "steps": self.steps,
+            "loss": round(loss, 6),
+            "documents_per_second": round(self.documents / max(1e-9, self.printed - self.started)),
+        }
+        sys.stdout.write(f"{MARKER}{json.dumps(values | more)}\n")
+        sys.stdout.flush()

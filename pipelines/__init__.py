@@ -1,0 +1,1 @@
+"""Everything Spark: the stages from raw text to predictions. Imports `models`, never the other way round."""

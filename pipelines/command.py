@@ -1,0 +1,66 @@
+"""The command line of every stage: arguments in, a report out, an exit status that can be trusted."""
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from pyspark.sql import SparkSession
+
+from pipelines import files, session
+from pipelines.config import Config, UserError, help_text, load
+
+Job = Callable[[SparkSession, Config], dict[str, Any]]
+
+
+def main(job: str, run: Job, summary: str) -> NoReturn:
+    """Run a stage as a program.
+
+    Exit status: 0 done; 2 a mistake that the user can mend; 130 interrupted; 1 anything else.
+    """
+    arguments = sys.argv[1:]
+    if any(argument in ("-h", "--help", "help") for argument in arguments):
+        print(help_text(job, summary))
+        sys.exit(0)
+    try:
+        result = _run(job, run, arguments)
+    except UserError as error:
+        _leave(2, f"textmill: {error}")
+    except KeyboardInterrupt:
+        _leave(130, "textmill: interrupted; what was committed is kept, the same command goes on from there")
+    except Exception:
+        _leave(1, f"{traceback.format_exc()}textmill: {job} failed")
+    print(readable(result))
+    print(json.dumps(result), flush=True)
+    sys.exit(0)
+
+
+def readable(result: dict[str, Any], indent: str = "") -> str:
+    """A result object for people: a line a value, nested by indentation."""
+    lines = []
+    for key, value in result.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}", readable(value, indent + "  ")]
+        elif value is not None:
+            shown = f"{value:.4f}" if isinstance(value, float) else value
+            lines.append(f"{indent}{key:<{max(24 - len(indent), 1)}} {shown}")
+    return "\n".join(lines)
+
+
+def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
+    config = load(arguments)
+    began = time.monotonic()
+    spark = session.start(job)
+    started = time.monotonic() - began
+    result = run(spark, config)
+    result["seconds"] = {"session": round(started, 2)} | result.get("seconds", {})
+    if config.report:
+        files.write(config.report, json.dumps(result).encode() + b"\n")
+    return result
+
+
+def _leave(status: int, message: str) -> NoReturn:
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(status)

@@ -1,0 +1,210 @@
+"""Configuration: defaults < conf/*.yaml < `key=value` arguments, merged into frozen dataclasses.
+
+A group is chosen by `group=name`, which picks `conf/<group>/<name>.yaml`; `group.key=value` overrides one key.
+Each component owns its `Options`; this module only brings them together.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, make_dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from models.training.task import Options as TrainOptions
+from models.training.tfidf import Options as TfidfOptions
+from pipelines import words
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+DATA = CONF.parent / "data"
+GROUPS = ("source", "features", "model")
+
+
+class UserError(ValueError):
+    """A mistake in arguments or input that the user can mend: one sentence, exit status 2."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How documents without a published split are divided: shares of all documents, and the hash's salt."""
+
+    test: float = 0.1
+    validation: float = 0.1
+    salt: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.test < 1 and 0 <= self.validation < 1 and self.test + self.validation < 1):
+            raise ValueError("split.test and split.validation must be shares whose sum is below 1")
+
+
+@dataclass(frozen=True)
+class Common:
+    """The keys that belong to no group."""
+
+    lake: str = str(DATA / "lake")
+    dataset: str = ""
+    run: str = ""
+    bundle: str = ""
+    output: str = ""
+    report: str = ""
+    snapshot: str = "latest"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Which member of each group was chosen."""
+
+    source: str
+    features: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Config(Common):
+    """One resolved configuration; `names` says which files of `conf/` it came from."""
+
+    source: Any = None
+    features: words.Options = field(default_factory=words.Options)
+    model: Any = None
+    split: Split = field(default_factory=Split)
+    tfidf: TfidfOptions = field(default_factory=TfidfOptions)
+    train: TrainOptions = field(default_factory=TrainOptions)
+    names: Names = field(default_factory=lambda: Names("", "", ""))
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set's folder in the lake: `dataset=`, else the source's name."""
+        return self.dataset or self.names.source
+
+
+def load(arguments: Iterable[str] = ()) -> Config:
+    """Resolve `arguments` (`key=value` strings) to a `Config`.
+
+    Raises:
+        UserError: an unknown key or name (the nearest is named), a wrong type, a value out of its range.
+    """
+    pairs = [_pair(argument) for argument in arguments]
+    defaults = _yaml(CONF / "default.yaml")
+    names = _names(defaults, pairs)
+    schema = _schema(names)
+    settings = [(key, value) for key, value in pairs if key not in GROUPS]
+    known = list(_keys(schema))
+    for key, _ in settings:
+        _check_key(key, known)
+    try:
+        layers = [_group_file(group, getattr(names, group)) for group in GROUPS]
+        merged = OmegaConf.merge(schema, _without_groups(defaults), *layers, _dotted(settings))
+        resolved = OmegaConf.to_object(merged)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise UserError(_first_line(error)) from error
+    values = {item.name: getattr(resolved, item.name) for item in dataclasses.fields(resolved)}  # type: ignore[arg-type]
+    return Config(**values, names=names)
+
+
+def members(group: str) -> list[str]:
+    """The names that `group=` accepts: the files of `conf/<group>/`."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def component(group: str, name: str) -> ModuleType:
+    """The module that owns the `Options` of `group=name`."""
+    places = {"source": "pipelines.sources.", "model": "models."}
+    return import_module(places[group] + name) if group in places else words
+
+
+def help_text(job: str, summary: str) -> str:
+    """What `--help` prints: usage, groups with their names, keys with their defaults."""
+    names = _names(_yaml(CONF / "default.yaml"), [])
+    config = load()
+    lines = [f"usage: spark-submit pipelines/{job}.py [key=value ...]", "", summary, "", "groups:"]
+    for group in GROUPS:
+        lines.append(f"  {group}={'|'.join(members(group))}  (default: {getattr(names, group)})")
+    lines += ["", "keys, with the values they have now:"]
+    for key in _keys(_schema(names)):
+        value: Any = config
+        for part in key.split("."):
+            value = getattr(value, part)
+        lines.append(f"  {key}={value if value is not None else ''}")
+    for group in ("source", "model"):
+        for name in members(group):
+            if name != getattr(names, group):
+                keys = " ".join(item.name for item in dataclasses.fields(component(group, name).Options))
+                lines.append(f"  with {group}={name}, {group}.*: {keys}")
+    return "\n".join(lines)
+
+
+def _pair(argument: str) -> tuple[str, str]:
+    key, sign, value = argument.partition("=")
+    if not sign or not key:
+        raise UserError(f"'{argument}' is not of the form key=value; --help lists the keys")
+    return key.strip(), value
+
+
+def _names(defaults: DictConfig, pairs: Sequence[tuple[str, str]]) -> Names:
+    chosen = {group: str(defaults[group]) for group in GROUPS}
+    for key, value in pairs:
+        if key in GROUPS:
+            if value not in members(key):
+                raise UserError(f"no {key} is named '{value}'{_nearest(value, members(key))}")
+            chosen[key] = value
+    return Names(**chosen)
+
+
+def _schema(names: Names) -> DictConfig:
+    """A structured configuration with the chosen components' own options in it."""
+    options = {group: component(group, getattr(names, group)).Options for group in GROUPS}
+    sections: dict[str, Any] = options | {"split": Split, "tfidf": TfidfOptions, "train": TrainOptions}
+    fields = [(name, kind, field(default_factory=kind)) for name, kind in sections.items()]
+    return OmegaConf.structured(make_dataclass("Settings", fields, bases=(Common,), frozen=True))  # type: ignore[no-any-return]
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterable[str]:
+    for name in node:
+        child = node._get_node(name)
+        if isinstance(child, DictConfig):
+            yield from _keys(child, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _check_key(key: str, known: list[str]) -> None:
+    if key not in known:
+        raise UserError(f"unknown key '{key}'{_nearest(key, known + list(GROUPS))}")
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known are {', '.join(known)}" if len(known) <= 12 else "; --help lists the keys"
+
+
+def _dotted(settings: Sequence[tuple[str, str]]) -> DictConfig:
+    return OmegaConf.from_dotlist([f"{key}={value}" for key, value in settings])
+
+
+def _yaml(path: Path) -> DictConfig:
+    node = OmegaConf.load(path)
+    assert isinstance(node, DictConfig), f"{path} is not a mapping"
+    return node
+
+
+def _group_file(group: str, name: str) -> DictConfig:
+    """A group's file is merged at the root, so that it may set other sections (a model its `train.*`) too."""
+    return _yaml(CONF / group / f"{name}.yaml")
+
+
+def _without_groups(defaults: DictConfig) -> DictConfig:
+    kept = {str(key): value for key, value in defaults.items() if key not in GROUPS}
+    return OmegaConf.create(kept)
+
+
+def _first_line(error: Exception) -> str:
+    message = str(error).strip().splitlines()[0]
+    key = getattr(error, "full_key", None)
+    return f"{key}: {message}" if key else message

@@ -1,0 +1,127 @@
+"""Files on local disks, on HDFS and in installed packages, behind one small interface (fsspec)."""
+
+import gzip
+import hashlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, Any
+
+import fsspec
+
+fsspec.register_implementation("hdfs", "hdfs_native.fsspec.HdfsFileSystem", clobber=True)
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One file that could be taken: its address, its name below the path that was asked for, size and age."""
+
+    path: str
+    name: str
+    size: int
+    modified: int  # milliseconds since 1970
+
+
+def absolute(path: str) -> str:
+    """An address that means the same in every process: `file:///…` for what has no scheme."""
+    if path.startswith("package:") or "://" in path:
+        return path
+    return "file://" + os.path.abspath(path.removeprefix("file:"))
+
+
+def located(path: str) -> str:
+    """Where `package:<name>/<file>` lies on this machine (found without importing the package); else `path`."""
+    if not path.startswith("package:"):
+        return path
+    package, _, inside = path.removeprefix("package:").partition("/")
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise FileNotFoundError(f"the package {package} is not installed")
+    return "file://" + os.path.join(found.submodule_search_locations[0], inside)
+
+
+def listing(path: str) -> list[Arrival]:
+    """The files at a path (a file, a folder with all below it, or a glob), in the order of their names.
+
+    Hidden files (a part of the name begins with `.` or `_`) are left out, as everywhere in Spark.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+    """
+    root, place = absolute(path).rstrip("/"), located(absolute(path)).rstrip("/")
+    files, where = fsspec.core.url_to_fs(place)
+    base = _base(where)
+    matches = files.glob(where) if base != where else [where]
+    found: dict[str, dict[str, Any]] = {}
+    for match in matches:
+        found |= files.find(match, detail=True)
+    if not found:
+        raise FileNotFoundError(f"nothing is at {path}")
+    prefix = os.path.dirname(where) if list(found) == [where] else base
+    outside = root.removesuffix(where[len(prefix) :])
+    arrivals = [_arrival(info, os.path.relpath(name, prefix), outside) for name, info in found.items()]
+    return sorted((item for item in arrivals if not _hidden(item.name)), key=lambda item: item.name)
+
+
+def opened(path: str) -> IO[bytes]:
+    """A file's bytes as they lie there."""
+    files, where = fsspec.core.url_to_fs(located(path))
+    return files.open(where, "rb")  # type: ignore[no-any-return]
+
+
+def content(path: str) -> IO[bytes]:
+    """A file's bytes, decompressed where its name ends in `.gz`."""
+    stream = opened(path)
+    return gzip.GzipFile(fileobj=stream) if path.endswith(".gz") else stream  # type: ignore[return-value]
+
+
+def sha256(path: str) -> str:
+    """The digest of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with opened(path) as stream:
+        for piece in pieces(stream):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    """A stream in pieces of a bounded size."""
+    while piece := stream.read(CHUNK):
+        yield piece
+
+
+def _base(where: str) -> str:
+    """The part of a path before its first glob character, up to a folder."""
+    parts = where.split("/")
+    magic = [number for number, part in enumerate(parts) if any(sign in part for sign in "*?[")]
+    return "/".join(parts[: magic[0]]) if magic else where
+
+
+def _arrival(info: dict[str, Any], name: str, outside: str) -> Arrival:
+    return Arrival(f"{outside}/{name}", name, int(info["size"]), _milliseconds(info))
+
+
+def _milliseconds(info: dict[str, Any]) -> int:
+    """The time of the last change; file systems name and type it differently."""
+    value = info.get("mtime", info.get("modification_time", 0))
+    if isinstance(value, datetime):
+        return int(value.timestamp() * 1000)
+    return int(value if value > 1e11 else value * 1000)
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith((".", "_")) for part in name.split("/"))
+
+
+def write(path: str, content: bytes) -> None:
+    """Write a small file so that it is there whole or not at all."""
+    store, where = fsspec.core.url_to_fs(absolute(path))
+    store.makedirs(os.path.dirname(where), exist_ok=True)
+    aside = f"{where}.{os.getpid()}.part"
+    with store.open(aside, "wb") as stream:
+        stream.write(content)
+    store.mv(aside, where)

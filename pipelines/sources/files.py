@@ -1,0 +1,84 @@
+"""The user's own files: text, CSV, JSON lines, Parquet or Delta, on a local disk or HDFS."""
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipelines import files, formats, reading
+from pipelines.files import Arrival
+from pipelines.formats import FORMATS, Row
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the files are, and which columns hold what (`label` unset: unlabelled; for `text` the folder's name)."""
+
+    path: str = ""
+    format: str = "text"
+    text: str = "text"
+    label: str | None = None
+    id: str | None = None
+    split: str | None = None
+    encoding: str = "utf-8"
+    max_bytes: int = 10_000_000
+    separator: str = ","
+    header: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("source.path is missing: a file, a folder or a glob, local or hdfs://")
+        if self.format not in (*FORMATS, "delta"):
+            raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
+        if self.max_bytes < 1:
+            raise ValueError("source.max_bytes must be at least 1")
+        if len(self.separator.replace("\\t", "\t")) != 1:
+            raise ValueError("source.separator must be one character (\\t for a tab)")
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError as error:
+            raise ValueError(f"source.encoding '{self.encoding}' is not known") from error
+        object.__setattr__(self, "separator", self.separator.replace("\\t", "\t"))
+        object.__setattr__(self, "path", files.absolute(self.path))
+
+
+def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
+    """The files that could be taken; of a Delta table, those that its newest version is made of."""
+    found = files.listing(options.path)
+    if options.format != "delta":
+        return found
+    active = {_plain(path) for path in _table(spark, options).inputFiles()}
+    return [item for item in found if item.path in active]
+
+
+def rows(path: str, options: Options) -> Iterator[Row]:
+    """The rows of one file."""
+    return FORMATS["parquet" if options.format == "delta" else options.format](path, options)
+
+
+def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
+    """The planned files (`path`, `name`) as `reading.RAW`."""
+    label_needed = bool(options.label) and options.format != "text"
+    limits = {"max_bytes": options.max_bytes, "label_needed": label_needed}
+    if options.format != "delta":
+        return reading.by_file(plan, partial(rows, options=options), **limits)
+    # Spark reads a Delta table itself, so that deletion vectors and column mapping hold.
+    columns = formats.wanted(options)
+    values = _table(spark, options).select(
+        F.regexp_replace("_metadata.file_path", "^file:/+", "file:///").alias("path"),
+        F.col("_metadata.row_index").alias("row"),
+        *[F.col(f"`{name}`").alias(role) for role, name in columns.items()],
+    )
+    return reading.by_row(values.join(plan.select("path", "name"), "path"), list(columns), **limits)
+
+
+def _table(spark: SparkSession, options: Options) -> DataFrame:
+    return spark.read.format("delta").load(options.path)
+
+
+def _plain(path: str) -> str:
+    """Spark's way to write an address (`file:/a`), as ours (`file:///a`)."""
+    return "file:///" + path.removeprefix("file:").lstrip("/") if path.startswith("file:") else path

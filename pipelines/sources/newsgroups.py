@@ -1,0 +1,36 @@
+"""20 Newsgroups, 18,821 messages in 20 classes, with the published split; `make data` brings the files."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+
+from pipelines import files, tab
+from pipelines.config import DATA
+from pipelines.files import Arrival
+from pipelines.formats import Row
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where `make data` put train.tab and test.tab."""
+
+    path: str = str(DATA / "newsgroups")
+
+
+def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
+    """The two files."""
+    try:
+        return files.listing(options.path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; 'make data' brings it") from error
+
+
+def rows(path: str, options: Options) -> Iterator[Row]:
+    """A message and its class."""
+    return tab.rows(path)
+
+
+def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
+    """The planned files as `reading.RAW`."""
+    return tab.read(plan)

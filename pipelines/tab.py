@@ -1,0 +1,27 @@
+"""Orange's tab-separated files: a class and a text a line, below three lines of header; the split is the file's name."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from pyspark.sql import DataFrame
+
+from pipelines import files, reading
+from pipelines.formats import Row
+
+HEADER_LINES = 3
+MAX_BYTES = 10_000_000
+
+
+def rows(path: str) -> Iterator[Row]:
+    """One row a line."""
+    split = path.rsplit("/", 1)[-1].removesuffix(".tab")
+    with files.opened(path) as stream:
+        for number, line in enumerate(stream):
+            if number >= HEADER_LINES:
+                label, _, text = line.decode().rstrip("\r\n").partition("\t")
+                yield Row(text, label, split=split, raw=line)
+
+
+def read(plan: DataFrame) -> DataFrame:
+    """The planned files as `reading.RAW`."""
+    return reading.by_file(plan, partial(rows), max_bytes=MAX_BYTES, label_needed=True)

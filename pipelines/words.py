@@ -1,0 +1,184 @@
+"""Text to terms: normalisation and tokenization of many documents at once, with no Python object a word.
+
+A word is what scikit-learn's default token pattern takes: two or more characters in a row that Python's `re` counts
+as `\\w`, after `str.lower`. With that pattern a whole batch is cut by array operations on its code points; any other
+pattern goes through `re`, document by document. Both give the same terms.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+WORDS = r"(?u)\b\w\w+\b"
+SEPARATOR = "\n"  # cannot stand in a normalised text
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How text becomes terms. These settings name the feature tables, so changing one makes new tables."""
+
+    pattern: str = WORDS
+    lowercase: bool = True
+    ngrams: int = 1
+
+    def __post_init__(self) -> None:
+        if self.ngrams < 1:
+            raise ValueError("features.ngrams must be at least 1")
+        try:
+            groups = re.compile(self.pattern).groups
+        except re.error as error:
+            raise ValueError(f"features.pattern is not a regular expression: {error}") from error
+        if groups > 1:
+            raise ValueError("features.pattern may have one group at most, as in scikit-learn")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of D documents.
+
+    Attributes:
+        names: U distinct terms, by ascending id.
+        ids: their 64-bit ids.
+        offsets: D + 1 positions: document d's terms stand in `codes[offsets[d]:offsets[d + 1]]`.
+        codes: each document's distinct terms, ascending, as indices into `names`.
+        counts: how often each of them occurs in its document.
+        word_offsets: D + 1 positions, as `offsets`, into `words`.
+        words: each document's words in their order, as positions among the document's own terms.
+    """
+
+    names: pa.Array
+    ids: Ints
+    offsets: Ints
+    codes: Ints
+    counts: Ints
+    word_offsets: Ints
+    words: Ints
+
+
+def normalise(text: str) -> str:
+    """Unicode NFC, control characters out, white space folded to single blanks.
+
+    >>> normalise("Cafe\\u0301\\x00  au\\n lait ")
+    'Café au lait'
+    """
+    return " ".join(CONTROL.sub("", unicodedata.normalize("NFC", text)).split())
+
+
+def terms(texts: Sequence[str], options: Options) -> Terms:
+    """Tokenize and count normalised texts, all at once."""
+    tokens, documents = _tokens(texts, options)
+    encoded = tokens.dictionary_encode()
+    names, codes = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
+    names, all_codes, all_documents = _with_ngrams(names, codes, documents, options.ngrams)
+    ids = term_ids(names)
+    order = np.argsort(ids)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return _counted(names.take(pa.array(order)), ids[order], rank[all_codes], all_documents, len(codes), len(texts))
+
+
+def term_ids(names: pa.Array) -> Ints:
+    """A term's id: the first 8 bytes of BLAKE2b (RFC 7693) of its UTF-8, as a signed little-endian integer."""
+    blake2b = hashlib.blake2b
+    digests = b"".join([blake2b(name.encode(), digest_size=8).digest() for name in names.to_pylist()])
+    return np.frombuffer(digests, "<i8").astype(np.int64)
+
+
+def _counted(names: Any, ids: Ints, codes: Ints, documents: Ints, words: int, size: int) -> Terms:
+    """Distinct (document, code) pairs with their counts; `codes[:words]` are the single words in their order."""
+    pairs, inverse, counts = np.unique(
+        documents * max(len(ids), 1) + codes, return_inverse=True, return_counts=True
+    )
+    offsets = np.searchsorted(pairs, np.arange(size + 1) * max(len(ids), 1))
+    word_documents = documents[:words]
+    return Terms(
+        names=names,
+        ids=ids,
+        offsets=offsets,
+        codes=pairs % max(len(ids), 1),
+        counts=counts,
+        word_offsets=np.searchsorted(word_documents, np.arange(size + 1)),
+        words=inverse[:words] - offsets[word_documents],
+    )
+
+
+def _with_ngrams(names: Any, codes: Ints, documents: Ints, longest: int) -> tuple[Any, Ints, Ints]:
+    """Append the n-grams of 2 … `longest` words, joined by a blank, to the single words."""
+    all_names, all_codes, all_documents = [names], [codes], [documents]
+    grams, gram_names, known = codes, names, len(names)
+    for length in range(2, longest + 1):
+        size = max(len(codes) - length + 1, 0)
+        inside = documents[:size] == documents[length - 1 :]
+        pairs, compact = np.unique(grams[:size] * max(len(names), 1) + codes[length - 1 :], return_inverse=True)
+        first, last = np.divmod(pairs, max(len(names), 1))
+        words = gram_names.take(pa.array(first)), names.take(pa.array(last))
+        gram_names = pc.binary_join_element_wise(*words, pa.scalar(" ", pa.large_string()))
+        grams = compact
+        all_names.append(gram_names)
+        all_codes.append(known + compact[inside])
+        all_documents.append(documents[:size][inside])
+        known += len(gram_names)
+    return pa.concat_arrays(all_names), np.concatenate(all_codes), np.concatenate(all_documents)
+
+
+def _tokens(texts: Sequence[str], options: Options) -> tuple[pa.Array, Ints]:
+    """Every token of every text in order, and the number of the text that each stands in."""
+    if options.pattern == WORDS:
+        return _cut(texts, options.lowercase)
+    find = re.compile(options.pattern).findall
+    found = [find(text.lower() if options.lowercase else text) for text in texts]
+    documents = np.repeat(np.arange(len(texts)), [len(tokens) for tokens in found])
+    return pa.array([token for tokens in found for token in tokens], pa.large_string()), documents
+
+
+def _cut(texts: Sequence[str], lowercase: bool) -> tuple[pa.Array, Ints]:
+    """The default pattern: runs of word characters, found by where being one begins and ends."""
+    joined = SEPARATOR.join(texts)
+    joined = joined.lower() if lowercase else joined
+    ascii_only = joined.isascii()
+    encoding = "ascii" if ascii_only else "utf-32-le"
+    points = np.frombuffer(joined.encode(encoding), np.uint8 if ascii_only else np.uint32)
+    word = _word_characters()[points]
+    padded = np.concatenate(([False], word, [False]))
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    single = ends - starts < 2
+    word[starts[single]] = False
+    starts, ends = starts[~single], ends[~single]
+    documents = np.searchsorted(np.flatnonzero(points == ord(SEPARATOR)), starts)
+    return _strings(points[word], ends - starts, encoding), documents
+
+
+def _strings(points: npt.NDArray[Any], lengths: Ints, encoding: str) -> pa.Array:
+    """Tokens that stand one behind the other, as an array of strings without a Python object for each."""
+    if encoding == "ascii":
+        content, widths = points.tobytes(), lengths
+    else:
+        content = points.tobytes().decode(encoding).encode()
+        width = 1 + (points > 0x7F).astype(np.int64) + (points > 0x7FF) + (points > 0xFFFF)
+        bounds = np.concatenate(([0], np.cumsum(width)))
+        ends = np.cumsum(lengths)
+        widths = bounds[ends] - bounds[ends - lengths]
+    offsets = np.concatenate(([0], np.cumsum(widths))).astype(np.int64)
+    buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(content)]
+    return pa.Array.from_buffers(pa.large_string(), len(lengths), buffers)
+
+
+@cache
+def _word_characters() -> npt.NDArray[np.bool_]:
+    """For each code point, whether `re` counts it as `\\w`: letters, digits and what else `str.isalnum` takes, and `_`."""
+    table = np.fromiter((chr(point).isalnum() for point in range(0x110000)), np.bool_, 0x110000)
+    table[ord("_")] = True
+    return table
