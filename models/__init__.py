@@ -1,1 +1,1 @@
-"""Everything PyTorch. A model is one file here, with its `Options` and its `Model`; no Spark below this folder."""
+"""Everything PyTorch, and no Spark: a model is one file here, with its `Options` and its `Model`."""

@@ -2,6 +2,7 @@
 
 Dimensions: B documents, N terms in all of them together, C classes.
 """
+# ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Model(nn.Module):
         self.bias = nn.Parameter(nn.init.zeros_(self.table.weight.new_empty(classes)))
         nn.init.zeros_(self.table.weight)
 
-    def forward(self, indices_N: Tensor, offsets_B: Tensor, weights_N: Tensor) -> Tensor:  # noqa: N803
+    def forward(self, indices_N: Tensor, offsets_B: Tensor, weights_N: Tensor) -> Tensor:
         """logits_BC; `offsets_B` says where each document starts in `indices_N` and `weights_N`."""
         logits_BC: Tensor = self.table(indices_N, offsets_B, per_sample_weights=weights_N) + self.bias
         return logits_BC

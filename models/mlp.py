@@ -2,6 +2,7 @@
 
 Dimensions: B documents, N terms in all of them together, H the first layer's width, C classes.
 """
+# ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
 from dataclasses import dataclass, field
 
@@ -17,17 +18,19 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """`hidden`: the width of each hidden layer; `dropout`: the share of each one's outputs dropped in training."""
+    """`hidden`: the width of each hidden layer; `dropout`: the share of their outputs dropped in training."""
 
     hidden: list[int] = field(default_factory=lambda: [256])
     activation: str = "relu"
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"model.hidden must hold one or more widths above 0, not {self.hidden}")
+        if not 1 <= len(self.hidden) <= 16 or min(self.hidden) < 1:
+            raise ValueError(f"model.hidden must hold 1 to 16 widths above 0, not {self.hidden}")
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"model.activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation}")
+            raise ValueError(
+                f"model.activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation}"
+            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.dropout must lie in 0..1, 1 excluded, not {self.dropout}")
 
@@ -50,7 +53,7 @@ class Model(nn.Module):
             first = width
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, indices_N: Tensor, offsets_B: Tensor, weights_N: Tensor) -> Tensor:  # noqa: N803
+    def forward(self, indices_N: Tensor, offsets_B: Tensor, weights_N: Tensor) -> Tensor:
         """logits_BC; `offsets_B` says where each document starts in `indices_N` and `weights_N`."""
         first_BH = self.table(indices_N, offsets_B, per_sample_weights=weights_N) + self.bias
         logits_BC: Tensor = self.layers(first_BH)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -31,6 +32,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     lake = lakes.of(config)
     check_split(spark, lake, config.split)
     before = ingest.run(spark, config)
+    began = time.monotonic()
     done = lakes.last_batch(spark, lake.path(CLEAN))
     last = min(lakes.last_batch(spark, lake.path(table)) for table in (DOCUMENTS, QUARANTINE))
     batches = list(range(done + 1, last + 1))
@@ -39,9 +41,9 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
             write(spark, lake, batch, config.split)
     return {
         "job": "clean",
-        "status": "done" if batches or before["batches"] else "unchanged",
-        "batches": batches,
-        "seconds": before.get("seconds", {}),
+        "status": "done" if batches or before["status"] == "done" else "unchanged",
+        "batches": sorted({*before["batches"], *batches}),
+        "seconds": before["seconds"] | {"clean": round(time.monotonic() - began, 2)},
     }
 
 
@@ -51,10 +53,14 @@ def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> None:
     rows = raw.mapInArrow(cleaner(split), from_arrow_schema(CLEANED))
     if batch > 1:
         older = lakes.read(spark, lake, CLEAN).where(F.col("batch") < batch)
-        rows = rows.unionByName(older.select("batch", "id", "split", "published", "digest"), allowMissingColumns=True)
+        rows = rows.unionByName(
+            older.select("batch", "id", "split", "published", "digest"), allowMissingColumns=True
+        )
     settings = {SPLIT_KEY: json.dumps(asdict(split), sort_keys=True)}
     kept = survivors(rows).where(F.col("batch") == batch)
-    lakes.append(kept.withColumn("split", F.col("split").alias("split", metadata=settings)), lake, CLEAN, batch)
+    lakes.append(
+        kept.withColumn("split", F.col("split").alias("split", metadata=settings)), lake, CLEAN, batch
+    )
 
 
 CLEANED = pa.schema(
@@ -115,7 +121,9 @@ def survivors(rows: DataFrame) -> DataFrame:
         F.row_number().over(by_id).alias("nth_id"),
         F.max(tested).over(Window.partitionBy("digest")).alias("text_is_tested"),
     )
-    first = F.when(tested, F.col("nth_id") == 1).otherwise((F.col("nth_text") == 1) & ~F.col("text_is_tested"))
+    first = F.when(tested, F.col("nth_id") == 1).otherwise(
+        (F.col("nth_text") == 1) & ~F.col("text_is_tested")
+    )
     return ranked.where(first).select(*CLEAN.schema.names)
 
 
@@ -127,7 +135,9 @@ def check_split(spark: SparkSession, lake: Lake, split: Split) -> None:
     settings = json.loads(field.metadata.get(SPLIT_KEY, "null"))
     if settings != asdict(split):
         given = " ".join(f"split.{key}={value}" for key, value in (settings or {}).items())
-        raise UserError(f"the data set '{lake.dataset}' was divided with {given}; take these, or another dataset=")
+        raise UserError(
+            f"the data set '{lake.dataset}' was divided with {given}; take these, or another dataset="
+        )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from pyspark.sql import SparkSession
 
+from models.training import files as store
 from pipelines import files, session
 from pipelines.config import Config, UserError, help_text, load
 
@@ -57,7 +58,7 @@ def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
     result = run(spark, config)
     result["seconds"] = {"session": round(started, 2)} | result.get("seconds", {})
     if config.report:
-        files.write(config.report, json.dumps(result).encode() + b"\n")
+        store.write(files.absolute(config.report), json.dumps(result).encode() + b"\n")
     return result
 
 

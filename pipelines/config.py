@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from models.training.task import Options as TrainOptions
 from models.training.tfidf import Options as TfidfOptions
@@ -100,6 +100,8 @@ def load(arguments: Iterable[str] = ()) -> Config:
         layers = [_group_file(group, getattr(names, group)) for group in GROUPS]
         merged = OmegaConf.merge(schema, _without_groups(defaults), *layers, _dotted(settings))
         resolved = OmegaConf.to_object(merged)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{_missing(merged)} is needed and has no default") from error
     except (OmegaConfBaseException, ValueError) as error:
         raise UserError(_first_line(error)) from error
     values = {item.name: getattr(resolved, item.name) for item in dataclasses.fields(resolved)}  # type: ignore[arg-type]
@@ -202,6 +204,10 @@ def _group_file(group: str, name: str) -> DictConfig:
 def _without_groups(defaults: DictConfig) -> DictConfig:
     kept = {str(key): value for key, value in defaults.items() if key not in GROUPS}
     return OmegaConf.create(kept)
+
+
+def _missing(merged: Any) -> str:
+    return ", ".join(sorted(OmegaConf.missing_keys(merged)))
 
 
 def _first_line(error: Exception) -> str:

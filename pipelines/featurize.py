@@ -1,5 +1,6 @@
 """featurize: from silver to gold. One pass cuts each text into terms; documents, vocabulary and a snapshot follow."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -12,10 +13,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from models.training import tfidf as weighting
-from pipelines import clean, words
+from pipelines import clean, report, words
 from pipelines import lake as lakes
 from pipelines.command import main
-from pipelines.config import Config, UserError
+from pipelines.config import Config
 from pipelines.lake import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
 from pipelines.progress import step
 
@@ -43,13 +44,21 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Bring a feature set up to date with silver, batch by batch; `ingest` and `clean` run first."""
     lake = lakes.of(config)
     before = clean.run(spark, config)
+    began = time.monotonic()
     done = lakes.last_batch(spark, lake.path(SNAPSHOTS))
     last = lakes.last_batch(spark, lake.path(CLEAN))
     batches = list(range(done + 1, last + 1))
     for batch in batches:
         write(spark, lake, batch, config.features)
     status = "done" if batches or before["status"] == "done" else "unchanged"
-    return {"job": "featurize", "status": status, "batches": batches, "seconds": before["seconds"]}
+    taken = sorted({*before["batches"], *batches})
+    return {
+        "job": "featurize",
+        "status": status,
+        "batches": taken,
+        "rows": report.rows(spark, lake, taken),
+        "seconds": before["seconds"] | {"featurize": round(time.monotonic() - began, 2)},
+    }
 
 
 def write(spark: SparkSession, lake: Lake, batch: int, options: words.Options) -> None:
@@ -131,10 +140,17 @@ def select_vocabulary(
         lakes.read(spark, lake, VOCABULARY)
         .where(F.col("batch") <= snapshot["batch"])
         .groupBy("id")
-        .agg(F.min("term").alias("term"), F.max("term").alias("other"), F.sum("df").alias("df"), F.sum("count").alias("n"))
+        .agg(
+            F.min("term").alias("term"),
+            F.max("term").alias("other"),
+            F.sum("df").alias("df"),
+            F.sum("count").alias("n"),
+        )
     )
     clash = F.raise_error(F.concat(F.lit("two terms share an id: "), "term", F.lit(" and "), "other"))
-    checked = terms.withColumn("term", F.when(F.col("term") == F.col("other"), F.col("term")).otherwise(clash))
+    checked = terms.withColumn(
+        "term", F.when(F.col("term") == F.col("other"), F.col("term")).otherwise(clash)
+    )
     kept = checked.where(F.col("df").between(options.min_df, options.max_df * snapshot["train"]))
     return kept.orderBy(F.desc("n"), "term").limit(options.size).select("term", "id", "df").orderBy("term")
 
@@ -152,7 +168,10 @@ def tfidf(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: we
     pairs = (
         lakes.read(spark, lake, FEATURES)
         .where(F.col("batch") <= snapshot["batch"])
-        .select(F.col("id").alias("document"), F.explode(F.arrays_zip(F.col("terms").alias("id"), F.col("counts").alias("count"))))
+        .select(
+            F.col("id").alias("document"),
+            F.explode(F.arrays_zip(F.col("terms").alias("id"), F.col("counts").alias("count"))),
+        )
         .select("document", "col.id", "col.count")
     )
     weights = pairs.join(terms, "id").select("document", "term", (frequency * idf).alias("weight"))
@@ -195,7 +214,9 @@ def _vocabulary(found: words.Terms, train: Any) -> pa.Table:
 
 def _summed(partial: list[pa.Table]) -> Iterator[pa.RecordBatch]:
     """The vocabularies of a task's slices as one."""
-    table = pa.concat_tables(partial).group_by(["term", "term_id"]).aggregate([("df", "sum"), ("count", "sum")])
+    table = (
+        pa.concat_tables(partial).group_by(["term", "term_id"]).aggregate([("df", "sum"), ("count", "sum")])
+    )
     table = table.rename_columns(["term", "term_id", "df", "count"])
     for batch in table.to_batches(max_chunksize=100_000):
         yield _cut_batch({name: batch[name] for name in table.column_names}, batch.num_rows)
@@ -204,7 +225,8 @@ def _summed(partial: list[pa.Table]) -> Iterator[pa.RecordBatch]:
 def _cut_batch(columns: dict[str, Any], rows: int) -> pa.RecordBatch:
     """`columns` as a batch of `CUT`, null in the others."""
     arrays = [
-        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type) for field in CUT
+        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type)
+        for field in CUT
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=CUT)
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
 
-import fsspec
-
-fsspec.register_implementation("hdfs", "hdfs_native.fsspec.HdfsFileSystem", clobber=True)
+from models.training.files import locate
 
 CHUNK = 1 << 20
 
@@ -53,7 +51,7 @@ def listing(path: str) -> list[Arrival]:
         FileNotFoundError: nothing is there.
     """
     root, place = absolute(path).rstrip("/"), located(absolute(path)).rstrip("/")
-    files, where = fsspec.core.url_to_fs(place)
+    files, where = locate(place)
     base = _base(where)
     matches = files.glob(where) if base != where else [where]
     found: dict[str, dict[str, Any]] = {}
@@ -69,7 +67,7 @@ def listing(path: str) -> list[Arrival]:
 
 def opened(path: str) -> IO[bytes]:
     """A file's bytes as they lie there."""
-    files, where = fsspec.core.url_to_fs(located(path))
+    files, where = locate(located(path))
     return files.open(where, "rb")  # type: ignore[no-any-return]
 
 
@@ -115,13 +113,3 @@ def _milliseconds(info: dict[str, Any]) -> int:
 
 def _hidden(name: str) -> bool:
     return any(part.startswith((".", "_")) for part in name.split("/"))
-
-
-def write(path: str, content: bytes) -> None:
-    """Write a small file so that it is there whole or not at all."""
-    store, where = fsspec.core.url_to_fs(absolute(path))
-    store.makedirs(os.path.dirname(where), exist_ok=True)
-    aside = f"{where}.{os.getpid()}.part"
-    with store.open(aside, "wb") as stream:
-        stream.write(content)
-    store.mv(aside, where)

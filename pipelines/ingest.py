@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -37,6 +38,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     Raises:
         UserError: nothing at the path, an unknown column, an empty source; nothing is written then.
     """
+    began = time.monotonic()
     lake = lakes.of(config)
     first = 1 + min(lakes.last_batch(spark, lake.path(table)) for table in (DOCUMENTS, QUARANTINE))
     planned = lakes.last_batch(spark, lake.path(BATCHES))
@@ -46,28 +48,16 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     if plan(spark, config, lake, planned + 1):
         take(spark, lake, planned + 1)
         taken.append(planned + 1)
-    return {"job": "ingest", "status": "done" if taken else "unchanged", "batches": taken}
+    seconds = {"ingest": round(time.monotonic() - began, 2)}
+    return {"job": "ingest", "status": "done" if taken else "unchanged", "batches": taken, "seconds": seconds}
 
 
 def plan(spark: SparkSession, config: Config, lake: Lake, batch: int) -> bool:
     """Record which files batch `batch` takes; False, and nothing recorded, where there is nothing new."""
-    source = component("source", config.names.source)
-    try:
-        found = source.arrivals(spark, config.source)
-    except FileNotFoundError as error:
-        raise UserError(str(error)) from error
-    if not found:
-        raise UserError(f"no file is at {config.source.path}")
-    known = lakes.read(spark, lake, BATCHES)
-    fresh = _fresh(spark, found, known) if batch > 1 else _table(spark, found)
-    with step(spark, f"ingest: looking at what is new among {len(found):,} files"):
-        probed = fresh.join(_probe(spark, fresh, config), "path")
-        if batch > 1:  # touched, but not changed
-            probed = probed.join(known.select("path", "digest"), ["path", "digest"], "left_anti")
-        rows = probed.toArrow()
+    known = lakes.read(spark, lake, BATCHES) if batch > 1 else None
+    rows = probed(spark, config, known)
     if not rows.num_rows:
         return False
-    _check(rows, config, first=batch == 1)
     settings = json.dumps(dataclasses.asdict(config.source), sort_keys=True)
     planned = spark.createDataFrame(rows).select(
         F.lit(batch).cast("bigint").alias("batch"),
@@ -75,8 +65,34 @@ def plan(spark: SparkSession, config: Config, lake: Lake, batch: int) -> bool:
         F.lit(settings).alias("settings"),
         *["path", "name", "size", "modified", "digest", "problem"],
     )
-    lakes.append(planned.coalesce(1).orderBy("path"), lake, BATCHES, batch)
+    lakes.append(planned.coalesce(1).sortWithinPartitions("path"), lake, BATCHES, batch)
     return True
+
+
+def probed(spark: SparkSession, config: Config, known: DataFrame | None = None) -> pa.Table:
+    """The source's files that are not `known`: path, name, size, modified, and what `PROBED` says of each.
+
+    Raises:
+        UserError: nothing is at the path, no file has the columns asked for, or (with nothing known) any row.
+    """
+    source = component("source", config.names.source)
+    try:
+        found = source.arrivals(spark, config.source)
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from error
+    if not found:
+        raise UserError(f"no file is at {config.source.path}")
+    fresh = _table(spark, found)
+    if known is not None:
+        fresh = fresh.join(known, ["path", "size", "modified"], "left_anti")
+    with step(spark, f"looking at what is new among {len(found):,} files"):
+        rows = fresh.join(_probe(spark, fresh, config), "path")
+        if known is not None:  # touched, but not changed
+            rows = rows.join(known.select("path", "digest"), ["path", "digest"], "left_anti")
+        table = rows.toArrow()
+    if table.num_rows:
+        _check(table, config, first=known is None)
+    return table
 
 
 def take(spark: SparkSession, lake: Lake, batch: int) -> None:
@@ -135,10 +151,6 @@ def tasks(spark: SparkSession, files: int) -> int:
     return max(1, min(files, 4 * spark.sparkContext.defaultParallelism))
 
 
-def _fresh(spark: SparkSession, found: list[Arrival], known: DataFrame) -> DataFrame:
-    return _table(spark, found).join(known, ["path", "size", "modified"], "left_anti")
-
-
 def _table(spark: SparkSession, found: list[Arrival]) -> DataFrame:
     names = [item.name for item in dataclasses.fields(Arrival)]
     return spark.createDataFrame(pa.table({name: [getattr(item, name) for item in found] for name in names}))
@@ -153,14 +165,18 @@ def _probe(spark: SparkSession, fresh: DataFrame, config: Config) -> DataFrame:
             rows = [_probed(path, source.rows, options) for path in batch["path"].to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, PROBED)
 
-    return fresh.select("path").repartition(tasks(spark, 1 << 30)).mapInArrow(probe, from_arrow_schema(PROBED))
+    return (
+        fresh.select("path").repartition(tasks(spark, 1 << 30)).mapInArrow(probe, from_arrow_schema(PROBED))
+    )
 
 
 def _probed(path: str, rows: Callable[[str, Any], Iterator[Row]], options: Any) -> dict[str, Any]:
     result = {"path": path, "digest": sha256(path), "problem": None, "rows": True, "unknown": None}
     try:
         check_file(path, getattr(options, "format", ""))
-        sample = list(islice(rows(path, options), JSON_SAMPLE if getattr(options, "format", "") == "json" else 1))
+        sample = list(
+            islice(rows(path, options), JSON_SAMPLE if getattr(options, "format", "") == "json" else 1)
+        )
     except UnknownColumn as error:
         return result | {"problem": str(error), "unknown": str(error)}
     except (BrokenFile, UnicodeDecodeError) as error:

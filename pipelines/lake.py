@@ -76,8 +76,12 @@ PREDICTIONS = Table(
     "run string, snapshot bigint, id string, labels array<string>, predicted string, probability float",
     "one row per run, snapshot and test document",
 )
-RUNS = Table("runs", "run string, job string, status string, report string", "one row per job that changed something")
-METRICS = Table("metrics", "run string, snapshot bigint, name string, value double", "one row per run and figure")
+RUNS = Table(
+    "runs", "run string, job string, status string, report string", "one row per job that changed something"
+)
+METRICS = Table(
+    "metrics", "run string, snapshot bigint, name string, value double", "one row per run and figure"
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def features_digest(options: words.Options) -> str:
 
 def exists(spark: SparkSession, path: str) -> bool:
     """Whether a Delta table is there."""
-    return bool(_log(spark, path).tableExists())
+    return version(spark, path) >= 0
 
 
 def version(spark: SparkSession, path: str) -> int:
@@ -167,7 +171,9 @@ def snapshot(spark: SparkSession, lake: Lake, wanted: str) -> dict[str, Any]:
         rows = rows.where(F.col("batch") == int(wanted))
     found = rows.orderBy(F.desc("batch")).limit(1).collect()
     if not found:
-        raise UserError(f"{lake.root}/{lake.dataset} has no snapshot {wanted} of the features {lake.features}")
+        raise UserError(
+            f"{lake.root}/{lake.dataset} has no snapshot {wanted} of the features {lake.features}"
+        )
     return found[0].asDict()  # type: ignore[no-any-return]
 
 

@@ -60,7 +60,11 @@ def by_row(values: DataFrame, roles: list[str], *, max_bytes: int, label_needed:
         yield from _packed(finished())
 
     # A file's rows in one task and in their order: ids count the occurrences of a text.
-    return values.repartition("path").sortWithinPartitions("path", "row").mapInArrow(read, from_arrow_schema(RAW))
+    return (
+        values.repartition("path")
+        .sortWithinPartitions("path", "row")
+        .mapInArrow(read, from_arrow_schema(RAW))
+    )
 
 
 def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> Row:

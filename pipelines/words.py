@@ -86,7 +86,9 @@ def terms(texts: Sequence[str], options: Options) -> Terms:
     order = np.argsort(ids)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return _counted(names.take(pa.array(order)), ids[order], rank[all_codes], all_documents, len(codes), len(texts))
+    return _counted(
+        names.take(pa.array(order)), ids[order], rank[all_codes], all_documents, len(codes), len(texts)
+    )
 
 
 def term_ids(names: pa.Array) -> Ints:
@@ -121,7 +123,9 @@ def _with_ngrams(names: Any, codes: Ints, documents: Ints, longest: int) -> tupl
     for length in range(2, longest + 1):
         size = max(len(codes) - length + 1, 0)
         inside = documents[:size] == documents[length - 1 :]
-        pairs, compact = np.unique(grams[:size] * max(len(names), 1) + codes[length - 1 :], return_inverse=True)
+        pairs, compact = np.unique(
+            grams[:size] * max(len(names), 1) + codes[length - 1 :], return_inverse=True
+        )
         first, last = np.divmod(pairs, max(len(names), 1))
         words = gram_names.take(pa.array(first)), names.take(pa.array(last))
         gram_names = pc.binary_join_element_wise(*words, pa.scalar(" ", pa.large_string()))

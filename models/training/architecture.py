@@ -25,7 +25,7 @@ def options(kind: Any, values: Mapping[str, Any], *, name: str) -> Any:
 
 
 def same_type(value: Any, default: Any) -> bool:
-    """Whether `value` may stand where `default` does: an int may be a float, a bool is no int, lists go by item."""
+    """Whether `value` may stand where `default` does: an int may be a float, a bool no int."""
     if isinstance(default, list):
         return isinstance(value, list) and all(same_type(item, default[0]) for item in value)
     return type(value) is type(default) or (type(default) is float and type(value) is int)
@@ -45,5 +45,7 @@ def build(name: str, values: Mapping[str, Any], *, terms: int, classes: int) -> 
         if error.name != f"models.{name}":
             raise
         raise ValueError(f"there is no model {name}") from None
-    model: nn.Module = module.Model(options(module.Options, values, name="model"), terms=terms, classes=classes)
+    model: nn.Module = module.Model(
+        options(module.Options, values, name="model"), terms=terms, classes=classes
+    )
     return model

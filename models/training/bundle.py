@@ -34,7 +34,7 @@ ROWS = 1024  # documents scored at once; bounds the layers' outputs
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model ready to score: C `labels` in the order of the scores, and `manifest`, the content of model.json."""
+    """A model ready to score: C `labels` in the order of the scores, and the `manifest`, model.json's content."""
 
     model: nn.Module
     weigher: tfidf.Weigher
@@ -44,7 +44,7 @@ class Bundle:
     def score(
         self, terms: NDArray[np.int64], counts: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """Probabilities (B, C) of B documents; `offsets` is (B + 1,) into the ids `terms` and their `counts`."""
+        """Probabilities (B, C) of B documents; `offsets` (B + 1,) cut the ids `terms` and `counts`."""
         indices, weights, offsets = self.weigher.weigh(terms, counts, offsets)
         return self.probabilities(indices, weights, offsets)
 
@@ -78,7 +78,7 @@ def publish(  # noqa: PLR0913
     snapshot: Mapping[str, Any],
     train: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Make a bundle of the weights and vocabulary in `folder` by writing model.json last, and return its content.
+    """Make the weights and vocabulary in `folder` a bundle by writing model.json last; returns its content.
 
     `documents` is the number behind the vocabulary's frequencies. The mappings hold plain JSON values.
     """
@@ -102,7 +102,7 @@ def load(folder: str, *, models: Collection[str]) -> Bundle:
     """The bundle in `folder`, whose model must be one of `models`.
 
     Raises:
-        ValueError: there is none, or it is torn, tampered with or foreign; nothing large has been allocated then.
+        ValueError: there is none, or it is torn, tampered with or foreign; nothing was allocated on its word.
     """
     try:
         manifest = read_manifest(folder, models=models)

@@ -12,7 +12,7 @@ from torch import Tensor, distributed, nn
 
 @dataclass(frozen=True)
 class Group:
-    """Rank `rank` of `size`. One rank alone uses no process group at all: nothing to set up, nothing to copy."""
+    """Rank `rank` of `size`. One rank alone has no process group: nothing to set up or to copy."""
 
     rank: int
     size: int
@@ -44,7 +44,7 @@ def rank() -> int:
 
 @contextmanager
 def join(*, timeout_s: float) -> Iterator[Group]:
-    """The group for as long as the block lasts; a rank that waits longer than `timeout_s` for another fails."""
+    """The group for as long as the block lasts; a rank that waits longer for another fails."""
     group = Group(rank(), int(os.environ.get("WORLD_SIZE", "1")))
     if group.size == 1:
         yield group

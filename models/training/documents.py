@@ -24,7 +24,8 @@ class Documents:
 
     `key` (D,) orders them, `label` (D,) is an index into the labels, `published` (D,) is true where the
     source itself put the document into its validation split. Document d has the terms
-    `indices[offsets[d]:offsets[d + 1]]` and as many `weights`; `offsets` is (D + 1,). Indices lie in 0..terms - 1.
+    `indices[offsets[d]:offsets[d + 1]]` and as many `weights`; `offsets` is (D + 1,).
+    Indices lie in 0..terms - 1.
     """
 
     key: NDArray[np.int64]
@@ -35,7 +36,9 @@ class Documents:
     offsets: NDArray[np.int64]
     terms: int
 
-    def take(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    def take(
+        self, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
         """Indices, weights and offsets (len(rows) + 1,) of `rows`, in their order."""
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
@@ -89,7 +92,9 @@ def document_piece(rows: Any, weigher: Weigher, labels: Sequence[str]) -> Docume
     found = pc.index_in(names, value_set=pa.array(labels))
     if found.null_count:
         stranger = names.filter(pc.is_null(found))[0].as_py()
-        raise ValueError(f"a train document has the label {stranger!r}, which is none of the {len(labels)} given")
+        raise ValueError(
+            f"a train document has the label {stranger!r}, which is none of the {len(labels)} given"
+        )
     return Documents(
         key=rows["key"].to_numpy(),
         label=found.to_numpy().astype(np.int64),
@@ -102,7 +107,7 @@ def document_piece(rows: Any, weigher: Weigher, labels: Sequence[str]) -> Docume
 
 
 def flat(column: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The values of a list column and its offsets (B + 1,), starting at 0 even for a slice of a longer column."""
+    """The values of a list column and its offsets (B + 1,), from 0 even for a slice of a longer column."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     return column.flatten().to_numpy(), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
 

@@ -17,7 +17,7 @@ def locate(path: str) -> tuple[Any, str]:
 
 
 def write(path: str, content: bytes) -> None:
-    """Make `path` hold `content`: a reader finds the old file, none, or the whole new one, even after a power cut."""
+    """Make `path` hold `content`: a reader finds the old file, none, or the whole new one, always."""
     filesystem, target = locate(path)
     folder = target.rpartition("/")[0]
     aside = f"{folder}/.{uuid4().hex}.tmp"

@@ -28,18 +28,24 @@ EVALUATED = 1024  # documents scored at once, over all ranks; bounds the layers'
 
 @dataclass
 class Outcome:
-    """A trained model, the epochs behind it, the mean loss of its last one, and its validation metrics if any."""
+    """A trained model, the epochs behind it, the mean loss of its last one, and validation metrics if any."""
 
     model: nn.Module
     epochs: int
     loss: float
     validation: dict[str, float] | None
 
+    def beats(self, other: "Outcome") -> bool:
+        """Whether its accuracy is higher; where none was measured, the later outcome beats the earlier."""
+        if self.validation is None or other.validation is None:
+            return True
+        return self.validation["accuracy"] > other.validation["accuracy"]
+
 
 def fit(task: Task) -> dict[str, Any]:
-    """Train `task.model`, write its weights into `task.folder`, and return the figures, the same on every rank.
+    """Train `task.model`, write its weights into `task.folder`; returns the same figures on every rank.
 
-    `steps` counts all of them, the refit's too; `epochs`, `loss` and `documents` are those of the weights kept.
+    `steps` are all of them, the refit's too; `epochs`, `loss` and `documents` belong to the weights kept.
 
     Raises:
         ValueError: no labelled document, an impossible setting, a broken vocabulary.
@@ -50,12 +56,14 @@ def fit(task: Task) -> dict[str, Any]:
             torch.set_num_threads(task.train.threads)
         documents, held = prepare(task)
         rows, held_rows = np.flatnonzero(~held), np.flatnonzero(held)
-        training = Training(task, documents, group, witness)
-        outcome = training.run(rows, held_rows, epochs=task.train.epochs)
+        outcome = train(
+            task, documents, rows, held_rows, epochs=task.train.epochs, group=group, witness=witness
+        )
         scores = outcome.validation
         if task.train.refit and len(held_rows):
             rows = np.arange(len(held))
-            outcome = training.run(rows, held_rows[:0], epochs=outcome.epochs)
+            none, epochs = held_rows[:0], outcome.epochs
+            outcome = train(task, documents, rows, none, epochs=epochs, group=group, witness=witness)
         witness.weights = proof.digest(outcome.model)
         if group.rank == 0:
             weights.save(task.folder, outcome.model)
@@ -84,7 +92,7 @@ def prepare(task: Task) -> tuple[Documents, NDArray[np.bool_]]:
     return documents, held
 
 
-def train(  # noqa: PLR0913
+def train(
     task: Task,
     documents: Documents,
     rows: NDArray[np.int64],
@@ -94,16 +102,18 @@ def train(  # noqa: PLR0913
     group: Group,
     witness: proof.Witness,
 ) -> Outcome:
-    """Learn from `rows` for at most `epochs`, and keep the weights that do best on the rows `held`, if any."""
-    options = task.train
+    """Learn from `rows` for at most `epochs`; the weights that do best on the rows `held` are kept."""
+    options, classes = task.train, len(task.labels)
     torch.manual_seed(options.seed)
-    model = architecture.build(task.model, task.options, terms=documents.terms, classes=len(task.labels))
-    torch.manual_seed(options.seed + group.rank)  # the ranks start with equal weights, but drop different units
+    model = architecture.build(task.model, task.options, terms=documents.terms, classes=classes)
+    torch.manual_seed(
+        options.seed + group.rank
+    )  # the ranks start with equal weights, but drop different units
     wrapped = group.wrap(model)
     descent = optimizer(options, model.parameters())
     rate = schedule(options, descent, steps=epochs * steps(len(rows), options.batch))
     reporter = Reporter(epochs, steps(len(rows), options.batch), enabled=task.progress and group.rank == 0)
-    best, kept = Outcome(model, 0, math.nan, {"accuracy": -1.0}), None
+    best, kept = Outcome(model, 0, math.nan, None), None
     for epoch in range(1, epochs + 1):
         model.train()
         total = torch.zeros(2, dtype=torch.float64)  # this rank's loss and documents
@@ -111,9 +121,11 @@ def train(  # noqa: PLR0913
         for batch in cut(documents, order, size=options.batch, rank=group.rank, ranks=group.size):
             descent.zero_grad()
             logits_BC = wrapped(batch.indices, batch.offsets, batch.weights)  # noqa: N806
-            loss = cross_entropy(logits_BC, batch.labels, label_smoothing=options.label_smoothing, reduction="sum")
+            loss = cross_entropy(
+                logits_BC, batch.labels, label_smoothing=options.label_smoothing, reduction="sum"
+            )
             # Averaged over the ranks, as DDP does it, this is the gradient of the global batch's mean loss.
-            (loss * group.size / batch.documents).backward()
+            (loss * group.size / batch.documents).backward()  # type: ignore[no-untyped-call]
             if options.clip:
                 clip_grad_norm_(model.parameters(), options.clip)
             descent.step()
@@ -121,12 +133,14 @@ def train(  # noqa: PLR0913
             witness.step += 1
             total += torch.tensor([loss.item(), len(batch.labels)])
             reporter.step(epoch, mean(total), documents=batch.documents)
-        outcome = Outcome(model, epoch, mean(group.sum(total)), evaluate(model, documents, held, group))
+        outcome = Outcome(
+            model, epoch, mean(group.sum(total)), evaluate(model, documents, held, group, classes=classes)
+        )
+        if not math.isfinite(outcome.loss):
+            raise ValueError(f"the loss is {outcome.loss} after epoch {epoch}: try a lower train.lr")
         reporter.end(epoch, outcome.loss, outcome.validation)
-        if outcome.validation is None:
-            best = outcome
-        elif outcome.validation["accuracy"] > best_accuracy:
-            best, kept = outcome, copy.deepcopy(model.state_dict())
+        if outcome.beats(best):
+            best, kept = outcome, copy.deepcopy(model.state_dict()) if len(held) else None
         if options.patience and epoch - best.epochs >= options.patience:
             break
     if kept:
@@ -140,17 +154,16 @@ def mean(total: Tensor) -> float:
 
 
 def evaluate(
-    model: nn.Module, documents: Documents, rows: NDArray[np.int64], group: Group
+    model: nn.Module, documents: Documents, rows: NDArray[np.int64], group: Group, *, classes: int
 ) -> dict[str, float] | None:
     """Accuracy and macro-F1 on `rows`, shared among the ranks; None without rows."""
     if not len(rows):
         return None
     model.eval()
-    confusion = 0
+    confusion = torch.zeros(classes * classes, dtype=torch.int64)
     with torch.inference_mode():
         for batch in cut(documents, rows, size=EVALUATED, rank=group.rank, ranks=group.size):
             logits_BC = model(batch.indices, batch.offsets, batch.weights)  # noqa: N806
-            classes = logits_BC.shape[1]
             pairs = batch.labels * classes + logits_BC.argmax(1)
             confusion += torch.bincount(pairs, minlength=classes * classes)
     counts = group.sum(confusion).reshape(classes, classes).numpy()

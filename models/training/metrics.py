@@ -1,4 +1,4 @@
-"""Exact figures from counts. A confusion matrix counts documents by true class (row) and predicted class (column)."""
+"""Exact figures from a confusion matrix: documents by true class (row) and predicted class (column)."""
 
 import math
 from typing import Any

@@ -41,6 +41,7 @@ class Options:
     timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
+        self.check_names()
         for name in ("epochs", "batch", "ranks", "lr", "timeout_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"train.{name} must be above 0, not {getattr(self, name)}")
@@ -50,6 +51,9 @@ class Options:
         for name in ("momentum", "warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"train.{name} must lie in 0..1, 1 excluded, not {getattr(self, name)}")
+
+    def check_names(self) -> None:
+        """Raise ValueError for an optimizer or a schedule that there is not."""
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"train.{name} must be one of {', '.join(known)}, not {getattr(self, name)}")

@@ -13,8 +13,8 @@ Floats = NDArray[np.float32]
 class Options:
     """Which terms make the vocabulary, and how they weigh.
 
-    `min_df` and `max_df` bound a term's document frequency in the train split (a number of documents; a share of
-    them); `size` keeps the most frequent, ties by term. `sublinear`: 1 + ln(count) for count; `smooth`: one
+    `min_df` and `max_df` bound a term's document frequency in the train split (a number of documents; a share
+    of them); `size` keeps the most frequent, ties by term. `sublinear`: 1 + ln(count) for count; `smooth`: one
     more document, holding every term, is counted; `norm`: "l2" or "none".
     """
 
@@ -69,7 +69,7 @@ class Weigher:
     def weigh(self, terms: Ints, counts: Ints, offsets: Ints) -> tuple[Ints, Floats, Ints]:
         """Weights of B documents, in compressed rows; terms outside the vocabulary vanish before the norm.
 
-        Document b has `terms[offsets[b]:offsets[b + 1]]`, each once, and as many `counts`; `offsets` are B + 1 long.
+        Document b has `terms[offsets[b]:offsets[b + 1]]`, each once, and as many `counts`; `offsets` (B + 1,).
 
         Returns:
             indices (N,), weights (N,) and offsets (B + 1,), in the same layout.

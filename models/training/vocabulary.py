@@ -1,4 +1,4 @@
-"""The vocabulary of a bundle: `vocabulary.parquet`, whose row number is a term's index in the network's input."""
+"""A bundle's vocabulary: `vocabulary.parquet`, whose row number is a term's index in the network's input."""
 
 from typing import Any
 

@@ -26,7 +26,7 @@ def save(folder: str, model: nn.Module) -> None:
 
 
 def check(folder: str, model: nn.Module) -> None:
-    """The file holds exactly the tensors of `model` (which may be on the meta device): names, types and shapes.
+    """The file holds exactly the tensors of `model` (it may be on the meta device): names, types, shapes.
 
     Only the header is read, so a file that lies about its size costs nothing.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from omegaconf import MISSING
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -17,7 +18,7 @@ from pipelines.formats import FORMATS, Row
 class Options:
     """Where the files are, and which columns hold what (`label` unset: unlabelled; for `text` the folder's name)."""
 
-    path: str = ""
+    path: str = MISSING
     format: str = "text"
     text: str = "text"
     label: str | None = None
@@ -29,8 +30,6 @@ class Options:
     header: bool = True
 
     def __post_init__(self) -> None:
-        if not self.path:
-            raise ValueError("source.path is missing: a file, a folder or a glob, local or hdfs://")
         if self.format not in (*FORMATS, "delta"):
             raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
         if self.max_bytes < 1:
@@ -42,7 +41,8 @@ class Options:
         except LookupError as error:
             raise ValueError(f"source.encoding '{self.encoding}' is not known") from error
         object.__setattr__(self, "separator", self.separator.replace("\\t", "\t"))
-        object.__setattr__(self, "path", files.absolute(self.path))
+        if self.path != MISSING:
+            object.__setattr__(self, "path", files.absolute(self.path))
 
 
 def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:

@@ -1,0 +1,50 @@
+"""Starts the ranks: TorchDistributor in function mode, and no result believed that every rank has not proven."""
+
+import logging
+from typing import Any
+
+from pyspark.ml.torch.distributor import TorchDistributor
+from pyspark.sql import SparkSession
+
+from models.training import proof
+from models.training.loop import fit
+from models.training.task import Task
+from pipelines import progress
+from pipelines.config import UserError
+
+NO_SLOTS = "SPARK-24819"
+
+
+def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
+    """Train on `task.train.ranks` processes that Spark places, one a task, and return what they all found.
+
+    Raises:
+        UserError: there are not as many free task slots as ranks.
+        RuntimeError: a rank failed; with the whole traceback of the first that did.
+    """
+    logging.getLogger("TorchDistributor").setLevel(logging.WARNING)
+    proof.clear(task.folder)
+    # Not `local_mode`: there all ranks share one result file, and a failed rank goes unnoticed.
+    distributor = TorchDistributor(num_processes=task.train.ranks, local_mode=False, use_gpu=False)
+    failure: Exception | None = None
+    result: dict[str, Any] = {}
+    try:
+        with progress.ranks("train"):
+            result = distributor.run(fit, task)
+    except Exception as error:
+        failure = error
+    if failure and NO_SLOTS in str(failure):
+        slots = spark.sparkContext.defaultParallelism
+        raise UserError(f"train.ranks={task.train.ranks} needs as many free task slots; Spark has {slots}")
+    # Spark's exception does not hold the rank's traceback: the rank's own proof does, so it is asked first.
+    proof.check(task.folder, ranks=task.train.ranks)
+    if failure:
+        raise failure
+    return result
+
+
+def threads(spark: SparkSession, wanted: int, ranks: int) -> int:
+    """Threads of each rank: as asked; on a local master, where the machine is ours, an equal share of its cores."""
+    if wanted or not spark.sparkContext.master.startswith("local["):
+        return wanted
+    return max(1, spark.sparkContext.defaultParallelism // ranks)

@@ -1,0 +1,126 @@
+"""predict: new documents to labels, with a bundle alone. One row in, one row out; nothing in the lake is touched."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from pipelines import files, ingest, scoring, words
+from pipelines import lake as lakes
+from pipelines.command import main
+from pipelines.config import Config, UserError, component
+from pipelines.progress import step
+
+OUTPUT = pa.schema(
+    {
+        "path": pa.string(),
+        "row": pa.int64(),
+        "id": pa.string(),
+        "predicted": pa.string(),
+        "probability": pa.float32(),
+        "reason": pa.string(),
+    }
+)
+
+
+def run(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """Predict every row of a source into the Delta table `output=`, which is replaced as a whole.
+
+    A row that cannot be read has no prediction but a reason.
+
+    Raises:
+        UserError: `bundle=` or `output=` is missing or cannot be used; nothing at the source's path.
+    """
+    if not config.bundle or not config.output:
+        raise UserError("bundle=<folder> and output=<table> are both needed")
+    manifest = scoring.manifest(config.bundle)
+    folder, output = scoring.folder(config.bundle), files.absolute(config.output).rstrip("/")
+    scoring.loaded(folder)  # a broken bundle is told of here, not by a worker
+    check_output(spark, output)
+    began = time.monotonic()
+    planned = ingest.probed(spark, dataclasses.replace(config, source=unlabelled(config.source)))
+    with step(spark, f"predict: {planned.num_rows:,} files"):
+        rows = predicted(spark, config, spark.createDataFrame(planned), folder, scoring.features(manifest))
+        rows.write.format("delta").mode("overwrite").save(output)
+    totals = spark.read.format("delta").load(output).agg(F.count("*"), F.count("predicted")).first()
+    assert totals
+    return {
+        "job": "predict",
+        "status": "done",
+        "model": manifest["model"],
+        "source": config.names.source,
+        "rows": {"read": totals[0], "predicted": totals[1], "rejected": totals[0] - totals[1]},
+        "seconds": {"predict": round(time.monotonic() - began, 2)},
+        "bundle": folder,
+        "output": output,
+    }
+
+
+def predicted(
+    spark: SparkSession, config: Config, planned: DataFrame, folder: str, options: words.Options
+) -> DataFrame:
+    """The planned files' rows as `OUTPUT`; a file that cannot be read is one row."""
+    source = component("source", config.names.source)
+    good = planned.where("problem is null")
+    raw = source.read(spark, good.repartition(ingest.tasks(spark, good.count())), unlabelled(config.source))
+    rows = raw.select("path", "row", "id", "text", "reason").mapInArrow(
+        scorer(folder, options), from_arrow_schema(OUTPUT)
+    )
+    bad = planned.where("problem is not null").select("path", F.col("problem").alias("reason"))
+    return rows.unionByName(bad, allowMissingColumns=True)
+
+
+def scorer(
+    folder: str, options: words.Options
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A worker's function: path, row, id, text, reason -> `OUTPUT`."""
+
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        bundle = scoring.loaded(folder)
+        for batch in batches:
+            found = words.terms([words.normalise(text or "") for text in batch["text"].to_pylist()], options)
+            best, probability = scoring.best(bundle, found.ids[found.codes], found.counts, found.offsets)
+            readable = pc.is_null(batch["reason"])
+            nothing = pa.scalar(None)
+            yield pa.RecordBatch.from_arrays(
+                [
+                    *(batch[name] for name in ("path", "row", "id")),
+                    pc.if_else(readable, best, nothing.cast(pa.string())),
+                    pc.if_else(readable, probability, nothing.cast(pa.float32())),
+                    batch["reason"],
+                ],
+                schema=OUTPUT,
+            )
+
+    return score
+
+
+def unlabelled(options: Any) -> Any:
+    """The source's options without what prediction has no use for, so that a missing label rejects no row."""
+    unwanted = {"label", "split"} & {field.name for field in dataclasses.fields(options)}
+    return dataclasses.replace(options, **dict.fromkeys(unwanted))
+
+
+def check_output(spark: SparkSession, output: str) -> None:
+    """Refuse to replace anything but an earlier output.
+
+    Raises:
+        UserError: something else is there.
+    """
+    try:
+        found = files.listing(output)
+    except FileNotFoundError:
+        return
+    columns = spark.read.format("delta").load(output).columns if lakes.exists(spark, output) else None
+    if found and columns != OUTPUT.names:
+        raise UserError(f"output={output} holds something else; name a new folder")
+
+
+if __name__ == "__main__":
+    main("predict", run, __doc__)

@@ -1,0 +1,63 @@
+"""What `evaluate` and `predict` share: a bundle in the hands of Spark's workers."""
+
+import dataclasses
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from models.training import bundle as bundles
+from models.training.bundle import Bundle
+from pipelines import files, words
+from pipelines.config import Config, Names, UserError, members
+
+
+def folder(path: str) -> str:
+    """A bundle's address that means the same in every process."""
+    return files.absolute(path).rstrip("/")
+
+
+def manifest(path: str) -> dict[str, Any]:
+    """What a bundle says of itself.
+
+    Raises:
+        UserError: it is none, or a foreign one.
+    """
+    try:
+        return bundles.read_manifest(folder(path), models=members("model"))
+    except ValueError as error:
+        raise UserError(f"{path} is not a bundle that can be used: {error}") from error
+
+
+@cache
+def loaded(path: str) -> Bundle:
+    """A bundle ready to score, once a process.
+
+    Raises:
+        UserError: it is torn, tampered with or foreign.
+    """
+    try:
+        return bundles.load(path, models=members("model"))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def best(bundle: Bundle, terms: Any, counts: Any, offsets: Any) -> tuple[pa.Array, pa.Array]:
+    """The most probable label of each document, and its probability."""
+    probabilities = bundle.score(terms, counts, offsets)
+    winners = probabilities.argmax(1)
+    return pa.array(np.array(bundle.labels)[winners], pa.string()), pa.array(
+        probabilities.max(1), pa.float32()
+    )
+
+
+def features(found: dict[str, Any]) -> words.Options:
+    """How the bundle's text becomes terms."""
+    return words.Options(**{key: value for key, value in found["features"].items() if key != "name"})
+
+
+def with_features(config: Config, found: dict[str, Any]) -> Config:
+    """A configuration that reads the feature set which the bundle was trained on."""
+    names = Names(config.names.source, found["features"]["name"], found["model"])
+    return dataclasses.replace(config, features=features(found), names=names)

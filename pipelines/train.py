@@ -1,0 +1,133 @@
+"""train: from raw text to a trained and evaluated model. Brings the tables up to date, trains, evaluates."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from models.training import bundle as bundles
+from models.training import files as store
+from models.training import vocabulary
+from models.training.task import Task
+from pipelines import evaluate, featurize, launcher, report
+from pipelines import lake as lakes
+from pipelines.command import main
+from pipelines.config import Config, UserError
+from pipelines.lake import FEATURES, Lake
+from pipelines.progress import step
+
+
+def run(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """Train a model on the newest snapshot (or `snapshot=`) and evaluate it on the test split.
+
+    Raises:
+        UserError: no labelled train document, one label only, `run=` names a finished run, too few slots.
+    """
+    lake = lakes.of(config)
+    before = featurize.run(spark, config)
+    snapshot = lakes.snapshot(spark, lake, config.snapshot)
+    settings = settings_digest(config, snapshot)
+    if config.train.reuse and (finished := report.find(spark, lake, settings)):
+        return finished | {"status": "unchanged", "rows": before["rows"], "seconds": before["seconds"]}
+    identity = config.run or new_run()
+    folder = f"{lake.root}/{lake.dataset}/bundles/{identity}"
+    if bundles.FILE in store.names(folder):
+        raise UserError(f"run={identity} is finished: its bundle is {folder}")
+    began = time.monotonic()
+    task = prepare(spark, config, lake, snapshot, folder)
+    figures = launcher.launch(spark, task)
+    publish(config, snapshot, task)
+    trained = time.monotonic()
+    scores = evaluate.score(spark, lake, folder, snapshot, identity)
+    seconds = {"train": round(trained - began, 2), "evaluate": round(time.monotonic() - trained, 2)}
+    result = {
+        "job": "train",
+        "status": "done",
+        "run": identity,
+        "model": config.names.model,
+        "source": config.names.source,
+        "dataset": lake.dataset,
+        "metrics": {"validation": figures.pop("validation"), "test": scores},
+        "train": figures,
+        "rows": before["rows"],
+        "seconds": before["seconds"] | seconds,
+        "snapshot": snapshot["batch"],
+        "settings": settings,
+        "bundle": folder,
+    }
+    report.keep(spark, lake, result)
+    return result
+
+
+def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str, Any], folder: str) -> Task:
+    """Write the vocabulary that the model reads, and say what each rank needs to know."""
+    with step(spark, "train: vocabulary"):
+        terms = featurize.select_vocabulary(spark, lake, snapshot, config.tfidf).toArrow()
+        if not terms.num_rows:
+            raise UserError(
+                "no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training"
+            )
+        content = io.BytesIO()
+        pq.write_table(terms, content)
+        store.write(f"{folder}/{vocabulary.FILE}", content.getvalue())
+    features = lakes.read(spark, lake, FEATURES).where(F.col("batch") <= snapshot["batch"])
+    found = features.where("split != 'test' and size(labels) > 0").select(F.col("labels")[0].alias("label"))
+    labels = sorted(row["label"] for row in found.distinct().collect())
+    if len(labels) < 2:
+        raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
+    threads = launcher.threads(spark, config.train.threads, config.train.ranks)
+    return Task(
+        files=features.inputFiles(),
+        batch=snapshot["batch"],
+        documents=snapshot["train"],
+        labels=labels,
+        model=config.names.model,
+        options=dataclasses.asdict(config.model),
+        tfidf=config.tfidf,
+        train=dataclasses.replace(config.train, threads=threads),
+        test_share=config.split.test,
+        validation_share=config.split.validation,
+        salt=config.split.salt,
+        folder=folder,
+    )
+
+
+def publish(config: Config, snapshot: dict[str, Any], task: Task) -> None:
+    """Make the run's folder a bundle, which needs no lake."""
+    bundles.publish(
+        task.folder,
+        model=task.model,
+        options=task.options,
+        tfidf=task.tfidf,
+        labels=task.labels,
+        documents=task.documents,
+        features={"name": config.names.features} | dataclasses.asdict(config.features),
+        snapshot={"dataset": config.dataset_name} | snapshot,
+        train=dataclasses.asdict(task.train),
+    )
+
+
+def new_run() -> str:
+    """A name that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def settings_digest(config: Config, snapshot: dict[str, Any]) -> str:
+    """Names all that decides the weights: what is trained, on what, and how."""
+    parts = [config.names.model, config.model, config.features, config.tfidf, config.split, config.train]
+    plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts]
+    plain[-1] = plain[-1] | {"reuse": None, "max_failures": None, "timeout_s": None}
+    content = json.dumps([config.dataset_name, snapshot["batch"], *plain], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    main("train", run, __doc__)
