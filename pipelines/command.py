@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from pyspark.sql import SparkSession
 
 from models.training import files as store
-from pipelines import files, session
+from pipelines import console, files, session
 from pipelines.config import Config, UserError, help_text, load
 
 Job = Callable[[SparkSession, Config], dict[str, Any]]
@@ -25,6 +25,7 @@ def main(job: str, run: Job, summary: str) -> NoReturn:
     if any(argument in ("-h", "--help", "help") for argument in arguments):
         print(help_text(job, summary))
         sys.exit(0)
+    console.separate()
     try:
         result = _run(job, run, arguments)
     except UserError as error:
