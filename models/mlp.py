@@ -28,9 +28,7 @@ class Options:
         if not 1 <= len(self.hidden) <= 16 or min(self.hidden) < 1:
             raise ValueError(f"model.hidden must hold 1 to 16 widths above 0, not {self.hidden}")
         if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"model.activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation}"
-            )
+            raise ValueError(f"model.activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.dropout must lie in 0..1, 1 excluded, not {self.dropout}")
 

@@ -53,14 +53,10 @@ def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> None:
     rows = raw.mapInArrow(cleaner(split), from_arrow_schema(CLEANED))
     if batch > 1:
         older = lakes.read(spark, lake, CLEAN).where(F.col("batch") < batch)
-        rows = rows.unionByName(
-            older.select("batch", "id", "split", "published", "digest"), allowMissingColumns=True
-        )
+        rows = rows.unionByName(older.select("batch", "id", "split", "published", "digest"), allowMissingColumns=True)
     settings = {SPLIT_KEY: json.dumps(asdict(split), sort_keys=True)}
     kept = survivors(rows).where(F.col("batch") == batch)
-    lakes.append(
-        kept.withColumn("split", F.col("split").alias("split", metadata=settings)), lake, CLEAN, batch
-    )
+    lakes.append(kept.withColumn("split", F.col("split").alias("split", metadata=settings)), lake, CLEAN, batch)
 
 
 CLEANED = pa.schema(
@@ -121,9 +117,7 @@ def survivors(rows: DataFrame) -> DataFrame:
         F.row_number().over(by_id).alias("nth_id"),
         F.max(tested).over(Window.partitionBy("digest")).alias("text_is_tested"),
     )
-    first = F.when(tested, F.col("nth_id") == 1).otherwise(
-        (F.col("nth_text") == 1) & ~F.col("text_is_tested")
-    )
+    first = F.when(tested, F.col("nth_id") == 1).otherwise((F.col("nth_text") == 1) & ~F.col("text_is_tested"))
     return ranked.where(first).select(*CLEAN.schema.names)
 
 
@@ -135,9 +129,7 @@ def check_split(spark: SparkSession, lake: Lake, split: Split) -> None:
     settings = json.loads(field.metadata.get(SPLIT_KEY, "null"))
     if settings != asdict(split):
         given = " ".join(f"split.{key}={value}" for key, value in (settings or {}).items())
-        raise UserError(
-            f"the data set '{lake.dataset}' was divided with {given}; take these, or another dataset="
-        )
+        raise UserError(f"the data set '{lake.dataset}' was divided with {given}; take these, or another dataset=")
 
 
 if __name__ == "__main__":

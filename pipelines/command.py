@@ -1,6 +1,7 @@
 """The command line of every stage: arguments in, a report out, an exit status that can be trusted."""
 
 import json
+import logging
 import sys
 import time
 import traceback
@@ -26,6 +27,8 @@ def main(job: str, run: Job, summary: str) -> NoReturn:
         print(help_text(job, summary))
         sys.exit(0)
     console.separate()
+    # Spark's Python side logs each error as one line of JSON besides raising it; the traceback is enough.
+    logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
     try:
         result = _run(job, run, arguments)
     except UserError as error:

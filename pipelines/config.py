@@ -166,7 +166,7 @@ def _schema(names: Names) -> DictConfig:
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterable[str]:
-    for name in node:
+    for name in map(str, node):
         child = node._get_node(name)
         if isinstance(child, DictConfig):
             yield from _keys(child, f"{prefix}{name}.")

@@ -88,21 +88,15 @@ def score(
             yield pa.RecordBatch.from_arrays([batch["id"], batch["labels"], best, probability], schema=SCORED)
 
     with step(spark, "evaluate: test documents"):
-        scored = tests.select("id", "labels", "terms", "counts").mapInArrow(
-            predict, from_arrow_schema(SCORED)
-        )
+        scored = tests.select("id", "labels", "terms", "counts").mapInArrow(predict, from_arrow_schema(SCORED))
         rows = scored.select(F.lit(identity).alias("run"), number, "*")
         lakes.append(rows, lake, PREDICTIONS, snapshot["batch"], application=identity)
     return counted(spark, lake, identity, snapshot["batch"], scoring.manifest(folder)["labels"])
 
 
-def counted(
-    spark: SparkSession, lake: Lake, identity: str, batch: int, labels: list[str]
-) -> dict[str, Any] | None:
+def counted(spark: SparkSession, lake: Lake, identity: str, batch: int, labels: list[str]) -> dict[str, Any] | None:
     """Exact figures of a run's predictions for a snapshot; a label that the bundle lacks counts as wrong."""
-    rows = lakes.read(spark, lake, PREDICTIONS).where(
-        (F.col("run") == identity) & (F.col("snapshot") == batch)
-    )
+    rows = lakes.read(spark, lake, PREDICTIONS).where((F.col("run") == identity) & (F.col("snapshot") == batch))
     pairs = rows.groupBy(F.col("labels")[0].alias("label"), "predicted").count().collect()
     if not pairs:
         return None

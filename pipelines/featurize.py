@@ -148,9 +148,7 @@ def select_vocabulary(
         )
     )
     clash = F.raise_error(F.concat(F.lit("two terms share an id: "), "term", F.lit(" and "), "other"))
-    checked = terms.withColumn(
-        "term", F.when(F.col("term") == F.col("other"), F.col("term")).otherwise(clash)
-    )
+    checked = terms.withColumn("term", F.when(F.col("term") == F.col("other"), F.col("term")).otherwise(clash))
     kept = checked.where(F.col("df").between(options.min_df, options.max_df * snapshot["train"]))
     return kept.orderBy(F.desc("n"), "term").limit(options.size).select("term", "id", "df").orderBy("term")
 
@@ -214,9 +212,7 @@ def _vocabulary(found: words.Terms, train: Any) -> pa.Table:
 
 def _summed(partial: list[pa.Table]) -> Iterator[pa.RecordBatch]:
     """The vocabularies of a task's slices as one."""
-    table = (
-        pa.concat_tables(partial).group_by(["term", "term_id"]).aggregate([("df", "sum"), ("count", "sum")])
-    )
+    table = pa.concat_tables(partial).group_by(["term", "term_id"]).aggregate([("df", "sum"), ("count", "sum")])
     table = table.rename_columns(["term", "term_id", "df", "count"])
     for batch in table.to_batches(max_chunksize=100_000):
         yield _cut_batch({name: batch[name] for name in table.column_names}, batch.num_rows)
@@ -225,8 +221,7 @@ def _summed(partial: list[pa.Table]) -> Iterator[pa.RecordBatch]:
 def _cut_batch(columns: dict[str, Any], rows: int) -> pa.RecordBatch:
     """`columns` as a batch of `CUT`, null in the others."""
     arrays = [
-        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type)
-        for field in CUT
+        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type) for field in CUT
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=CUT)
 

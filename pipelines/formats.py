@@ -23,14 +23,22 @@ BATCH_ROWS = 1000
 class Options(Protocol):
     """What a format wants to know: the columns, and how bytes become text."""
 
-    text: str
-    label: str | None
-    id: str | None
-    split: str | None
-    encoding: str
-    max_bytes: int
-    separator: str
-    header: bool
+    @property
+    def text(self) -> str: ...  # noqa: D102
+    @property
+    def label(self) -> str | None: ...  # noqa: D102
+    @property
+    def id(self) -> str | None: ...  # noqa: D102
+    @property
+    def split(self) -> str | None: ...  # noqa: D102
+    @property
+    def encoding(self) -> str: ...  # noqa: D102
+    @property
+    def max_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def separator(self) -> str: ...  # noqa: D102
+    @property
+    def header(self) -> bool: ...  # noqa: D102
 
 
 class Row(NamedTuple):
@@ -65,42 +73,51 @@ def text_rows(path: str, options: Options) -> Iterator[Row]:
 
 def json_rows(path: str, options: Options) -> Iterator[Row]:
     """One JSON object a line; empty lines are no rows."""
-    lines = _lines(path, options)
-    while line := lines.readline(options.max_bytes + 1):
-        if len(line) > options.max_bytes:
-            yield Row(reason=_oversize(options), raw=_raw(line, options))
-            _skip_line(lines, line, options.max_bytes)
-        elif line.strip():
-            yield _json_row(line, options)
+    with _lines(path, options) as lines:
+        while line := lines.readline(options.max_bytes + 1):
+            if len(line) > options.max_bytes:
+                yield Row(reason=_oversize(options), raw=_raw(line, options))
+                _skip_line(lines, line, options.max_bytes)
+            elif line.strip():
+                yield _json_row(line, options)
 
 
 def csv_rows(path: str, options: Options) -> Iterator[Row]:
     """RFC 4180 with any separator: quoted fields may hold separators, doubled quotes and line breaks."""
     csv.field_size_limit(options.max_bytes)
-    lines = _Record(_lines(path, options), options.max_bytes)
-    reader = csv.reader(lines, delimiter=options.separator, strict=True)
-    columns: dict[str, int] = {}
-    width = 0
-    while True:
-        try:
-            fields = next(reader)
-            if fields and not columns:
-                width = len(fields)
-                columns = _csv_columns(fields, options)
-                if options.header:
-                    continue
-            if fields:
-                yield _csv_row(fields, columns, width, _raw(lines.text(), options))
-        except StopIteration:
+    with _lines(path, options) as stream:
+        lines = _Record(stream, options.max_bytes)
+        reader = csv.reader(lines, delimiter=options.separator, strict=True)
+        first = _next(reader, lines, options)
+        if first is None:
             return
+        if isinstance(first, Row):
+            raise BrokenFile(f"the first line is {first.reason}")
+        columns = _csv_columns(first, options)
+        if not options.header:
+            yield _csv_row(first, columns, len(first), _raw(lines.text(), options))
+        while (fields := _next(reader, lines, options)) is not None:
+            if isinstance(fields, Row):
+                yield fields
+            else:
+                yield _csv_row(fields, columns, len(first), _raw(lines.text(), options))
+
+
+def _next(reader: Iterator[list[str]], lines: "_Record", options: Options) -> list[str] | Row | None:
+    """The fields of the next record that is not empty, or what is wrong with it; None at the end."""
+    while True:
+        lines.taken.clear()
+        try:
+            if fields := next(reader):
+                return fields
+        except StopIteration:
+            return None
         except (csv.Error, OverflowError) as error:
-            oversize = isinstance(error, OverflowError) or "field limit" in str(error)
-            reason = _oversize(options) if oversize else f"broken CSV: {error}"
-            yield Row(reason=reason, raw=_raw(lines.text(), options))
-            if oversize:
-                lines.skip_record()
-        finally:
-            lines.taken.clear()
+            raw = _raw(lines.text(), options)
+            if isinstance(error, csv.Error) and "field limit" not in str(error):
+                return Row(reason=f"broken CSV: {error}", raw=raw)
+            lines.skip_record()
+            return Row(reason=_oversize(options), raw=raw)
 
 
 def parquet_rows(path: str, options: Options) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -98,17 +98,22 @@ def probed(spark: SparkSession, config: Config, known: DataFrame | None = None) 
 def take(spark: SparkSession, lake: Lake, batch: int) -> None:
     """Write a planned batch's documents, then what was rejected. All of it follows from the plan."""
     planned = lakes.of_batch(spark, lake, BATCHES, batch)
-    plan_row = planned.select("source", "settings").first()
-    assert plan_row, f"batch {batch} has no plan"
-    source = component("source", plan_row["source"])
-    options = source.Options(**json.loads(plan_row["settings"]))
-    good = planned.where("problem is null")
-    files = good.count()
-    rows = source.read(spark, good.repartition(tasks(spark, files)), options)
+    first = planned.select("source", "settings").first()
+    assert first, f"batch {batch} has no plan"
+    source = component("source", first["source"])
+    options = source.Options(**json.loads(first["settings"]))
+    files = {row["good"]: row["count"] for row in planned.groupBy(F.isnull("problem").alias("good")).count().collect()}
+    good = planned.where("problem is null").repartition(tasks(spark, files.get(True, 0)))
+    rows = source.read(spark, good, options)
     if getattr(options, "id", None):
         rows = with_conflicts(rows, lakes.read(spark, lake, DOCUMENTS).where(F.col("batch") < batch))
-    with step(spark, f"ingest: batch {batch}, reading {files:,} files"):
-        lakes.append(documents(rows, batch), lake, DOCUMENTS, batch)
+    seen = Observation("rows")
+    if lakes.last_batch(spark, lake.path(DOCUMENTS)) < batch:
+        with step(spark, f"ingest: batch {batch}, reading {files.get(True, 0):,} files"):
+            watched = rows.observe(seen, F.count_if(F.col("reason").isNotNull()).alias("bad"))
+            lakes.append(documents(watched, batch), lake, DOCUMENTS, batch)
+            if not seen.get["bad"]:  # the files need not be read again for rows that are not there
+                rows = rows.limit(0)
     with step(spark, f"ingest: batch {batch}, setting bad rows aside"):
         lakes.append(rejected(rows, planned, batch), lake, QUARANTINE, batch)
 
@@ -148,7 +153,7 @@ def with_conflicts(rows: DataFrame, known: DataFrame) -> DataFrame:
 
 def tasks(spark: SparkSession, files: int) -> int:
     """How many tasks read so many files: a few for each core, so that a large file does not keep all waiting."""
-    return max(1, min(files, 4 * spark.sparkContext.defaultParallelism))
+    return max(1, min(files, 4 * int(spark.sparkContext.defaultParallelism)))
 
 
 def _table(spark: SparkSession, found: list[Arrival]) -> DataFrame:
@@ -165,18 +170,14 @@ def _probe(spark: SparkSession, fresh: DataFrame, config: Config) -> DataFrame:
             rows = [_probed(path, source.rows, options) for path in batch["path"].to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, PROBED)
 
-    return (
-        fresh.select("path").repartition(tasks(spark, 1 << 30)).mapInArrow(probe, from_arrow_schema(PROBED))
-    )
+    return fresh.select("path").repartition(tasks(spark, 1 << 30)).mapInArrow(probe, from_arrow_schema(PROBED))
 
 
 def _probed(path: str, rows: Callable[[str, Any], Iterator[Row]], options: Any) -> dict[str, Any]:
     result = {"path": path, "digest": sha256(path), "problem": None, "rows": True, "unknown": None}
     try:
         check_file(path, getattr(options, "format", ""))
-        sample = list(
-            islice(rows(path, options), JSON_SAMPLE if getattr(options, "format", "") == "json" else 1)
-        )
+        sample = list(islice(rows(path, options), JSON_SAMPLE if getattr(options, "format", "") == "json" else 1))
     except UnknownColumn as error:
         return result | {"problem": str(error), "unknown": str(error)}
     except (BrokenFile, UnicodeDecodeError) as error:

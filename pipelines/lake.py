@@ -76,12 +76,8 @@ PREDICTIONS = Table(
     "run string, snapshot bigint, id string, labels array<string>, predicted string, probability float",
     "one row per run, snapshot and test document",
 )
-RUNS = Table(
-    "runs", "run string, job string, status string, report string", "one row per job that changed something"
-)
-METRICS = Table(
-    "metrics", "run string, snapshot bigint, name string, value double", "one row per run and figure"
-)
+RUNS = Table("runs", "run string, job string, status string, report string", "one row per job that changed something")
+METRICS = Table("metrics", "run string, snapshot bigint, name string, value double", "one row per run and figure")
 
 
 @dataclass(frozen=True)
@@ -171,18 +167,16 @@ def snapshot(spark: SparkSession, lake: Lake, wanted: str) -> dict[str, Any]:
         rows = rows.where(F.col("batch") == int(wanted))
     found = rows.orderBy(F.desc("batch")).limit(1).collect()
     if not found:
-        raise UserError(
-            f"{lake.root}/{lake.dataset} has no snapshot {wanted} of the features {lake.features}"
-        )
+        raise UserError(f"{lake.root}/{lake.dataset} has no snapshot {wanted} of the features {lake.features}")
     return found[0].asDict()  # type: ignore[no-any-return]
 
 
 def _log(spark: SparkSession, path: str) -> Any:
-    delta = spark._jvm.org.apache.spark.sql.delta.DeltaLog  # type: ignore[union-attr]
+    delta = spark._jvm.org.apache.spark.sql.delta.DeltaLog
     return delta.forTable(spark._jsparkSession, path)
 
 
 def _snapshot(spark: SparkSession, path: str) -> Any:
     """Delta's own view of the newest state. Its Python interface does not offer the recorded transactions."""
-    nothing = spark._jvm.scala.Option.empty()  # type: ignore[union-attr]
+    nothing = spark._jvm.scala.Option.empty()
     return _log(spark, path).update(False, nothing, nothing)

@@ -47,4 +47,4 @@ def threads(spark: SparkSession, wanted: int, ranks: int) -> int:
     """Threads of each rank: as asked; on a local master, where the machine is ours, an equal share of its cores."""
     if wanted or not spark.sparkContext.master.startswith("local["):
         return wanted
-    return max(1, spark.sparkContext.defaultParallelism // ranks)
+    return max(1, int(spark.sparkContext.defaultParallelism) // ranks)

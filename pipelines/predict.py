@@ -76,9 +76,7 @@ def predicted(
     return rows.unionByName(bad, allowMissingColumns=True)
 
 
-def scorer(
-    folder: str, options: words.Options
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def scorer(folder: str, options: words.Options) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """A worker's function: path, row, id, text, reason -> `OUTPUT`."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -68,7 +68,7 @@ def say(what: str) -> None:
 @contextmanager
 def ranks(label: str) -> Iterator[None]:
     """While ranks run, turn their progress lines into ours; what else they print passes through."""
-    with redirect_stderr(_RankLines(label, sys.stderr)):  # type: ignore[type-var]
+    with redirect_stderr(_RankLines(label, sys.stderr)):
         yield
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -33,19 +34,27 @@ RAW = pa.schema(
 BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
 
 
-def by_file(plan: DataFrame, reader: Reader, *, max_bytes: int, label_needed: bool) -> DataFrame:
+@dataclass(frozen=True)
+class Limits:
+    """What a row must keep to: its text's size in UTF-8, and whether it needs a label."""
+
+    max_bytes: int
+    label_needed: bool
+
+
+def by_file(plan: DataFrame, reader: Reader, limits: Limits) -> DataFrame:
     """Read the planned files (`path`, `name`), each in one task: one row of `RAW` for each of theirs."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for path, name in zip(batch["path"].to_pylist(), batch["name"].to_pylist(), strict=True):
-                rows = checked(reader(path), name, max_bytes=max_bytes, label_needed=label_needed)
+                rows = checked(reader(path), name, limits)
                 yield from _packed((path, name, number, *row) for number, row in enumerate(rows))
 
     return plan.select("path", "name").mapInArrow(read, from_arrow_schema(RAW))
 
 
-def by_row(values: DataFrame, roles: list[str], *, max_bytes: int, label_needed: bool) -> DataFrame:
+def by_row(values: DataFrame, roles: list[str], limits: Limits) -> DataFrame:
     """Rows that Spark has read (`path`, `name`, `row` and a column for each role): each as one row of `RAW`."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -54,17 +63,13 @@ def by_row(values: DataFrame, roles: list[str], *, max_bytes: int, label_needed:
             for (path, name), group in groupby(flat, key=itemgetter("path", "name")):
                 numbers: list[int] = []
                 rows = (_numbered(values, roles, numbers) for values in group)
-                for result in checked(rows, name, max_bytes=max_bytes, label_needed=label_needed):
+                for result in checked(rows, name, limits):
                     yield path, name, numbers.pop(), *result
 
         yield from _packed(finished())
 
     # A file's rows in one task and in their order: ids count the occurrences of a text.
-    return (
-        values.repartition("path")
-        .sortWithinPartitions("path", "row")
-        .mapInArrow(read, from_arrow_schema(RAW))
-    )
+    return values.repartition("path").sortWithinPartitions("path", "row").mapInArrow(read, from_arrow_schema(RAW))
 
 
 def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> Row:
@@ -74,7 +79,7 @@ def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> R
 
 
 def checked(
-    rows: Iterable[Row], name: str, *, max_bytes: int, label_needed: bool
+    rows: Iterable[Row], name: str, limits: Limits
 ) -> Iterator[tuple[str | None, str | None, list[str], str | None, str, str | None]]:
     """(id, text, labels, split, digest, reason) of each row; `reason` is set, and the text not, where it is bad.
 
@@ -83,7 +88,7 @@ def checked(
     """
     seen: Counter[str] = Counter()
     for row in rows:
-        reason = row.reason or _problem(row, max_bytes, label_needed)
+        reason = row.reason or _problem(row, limits)
         if reason:
             yield None, None, [], None, _sha256(row.raw), reason
             continue
@@ -97,7 +102,7 @@ def checked(
         yield identity, row.text, _labels(row.label), split, digest, None
 
 
-def _problem(row: Row, max_bytes: int, label_needed: bool) -> str | None:
+def _problem(row: Row, limits: Limits) -> str | None:
     """What is wrong with a row that its format could read, or nothing."""
     if row.text is None:
         return "no text"
@@ -107,11 +112,11 @@ def _problem(row: Row, max_bytes: int, label_needed: bool) -> str | None:
         size = len(row.text.encode())
     except UnicodeEncodeError:
         return "not valid text in the encoding given"
-    if size > max_bytes:
-        return f"over source.max_bytes={max_bytes}"
+    if size > limits.max_bytes:
+        return f"over source.max_bytes={limits.max_bytes}"
     if not (normalise(row.text[:100]) or normalise(row.text)):
         return "no text"
-    if label_needed and not _labels(row.label):
+    if limits.label_needed and not _labels(row.label):
         return "no label"
     if row.split and str(row.split).strip().lower() not in SPLITS:
         return f"unknown split {str(row.split)[:20]!r}"

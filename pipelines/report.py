@@ -35,9 +35,7 @@ def keep(spark: SparkSession, lake: Lake, result: dict[str, Any]) -> None:
     """Append a finished job to `runs`, and its figures to `metrics`."""
     run = result["run"]
     kept = [(run, result["job"], result["status"], json.dumps(result))]
-    spark.createDataFrame(kept, RUNS.schema).coalesce(1).write.format("delta").mode("append").save(
-        lake.path(RUNS)
-    )
+    spark.createDataFrame(kept, RUNS.schema).coalesce(1).write.format("delta").mode("append").save(lake.path(RUNS))
     figures = [(run, result["snapshot"], name, value) for name, value in flat(result["metrics"])]
     table = spark.createDataFrame(figures, METRICS.schema).coalesce(1)
     table.write.format("delta").mode("append").save(lake.path(METRICS))
@@ -57,7 +55,5 @@ def flat(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
 def find(spark: SparkSession, lake: Lake, settings: str) -> dict[str, Any] | None:
     """The report of a finished training with these settings, the newest."""
     same = F.get_json_object("report", "$.settings") == settings
-    found = (
-        lakes.read(spark, lake, RUNS).where((F.col("job") == "train") & same).orderBy(F.desc("run")).first()
-    )
+    found = lakes.read(spark, lake, RUNS).where((F.col("job") == "train") & same).orderBy(F.desc("run")).first()
     return json.loads(found["report"]) if found else None

@@ -47,9 +47,7 @@ def best(bundle: Bundle, terms: Any, counts: Any, offsets: Any) -> tuple[pa.Arra
     """The most probable label of each document, and its probability."""
     probabilities = bundle.score(terms, counts, offsets)
     winners = probabilities.argmax(1)
-    return pa.array(np.array(bundle.labels)[winners], pa.string()), pa.array(
-        probabilities.max(1), pa.float32()
-    )
+    return pa.array(np.array(bundle.labels)[winners], pa.string()), pa.array(probabilities.max(1), pa.float32())
 
 
 def features(found: dict[str, Any]) -> words.Options:

@@ -21,7 +21,5 @@ def start(job: str) -> SparkSession:
     spark = SparkSession.builder.appName(f"textmill-{job}").getOrCreate()
     if DELTA not in spark.conf.get("spark.sql.extensions", ""):
         spark.stop()
-        raise UserError(
-            "this Spark has no Delta: give spark-submit --properties-file conf/spark-defaults.conf"
-        )
+        raise UserError("this Spark has no Delta: give spark-submit --properties-file conf/spark-defaults.conf")
     return spark

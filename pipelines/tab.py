@@ -1,7 +1,6 @@
 """Orange's tab-separated files: a class and a text a line, below three lines of header; the split is the file's name."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from pyspark.sql import DataFrame
 
@@ -24,4 +23,4 @@ def rows(path: str) -> Iterator[Row]:
 
 def read(plan: DataFrame) -> DataFrame:
     """The planned files as `reading.RAW`."""
-    return reading.by_file(plan, partial(rows), max_bytes=MAX_BYTES, label_needed=True)
+    return reading.by_file(plan, rows, reading.Limits(MAX_BYTES, label_needed=True))

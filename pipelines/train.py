@@ -72,9 +72,7 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
     with step(spark, "train: vocabulary"):
         terms = featurize.select_vocabulary(spark, lake, snapshot, config.tfidf).toArrow()
         if not terms.num_rows:
-            raise UserError(
-                "no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training"
-            )
+            raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
         content = io.BytesIO()
         pq.write_table(terms, content)
         store.write(f"{folder}/{vocabulary.FILE}", content.getvalue())
@@ -122,10 +120,10 @@ def new_run() -> str:
 
 def settings_digest(config: Config, snapshot: dict[str, Any]) -> str:
     """Names all that decides the weights: what is trained, on what, and how."""
-    parts = [config.names.model, config.model, config.features, config.tfidf, config.split, config.train]
-    plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts]
-    plain[-1] = plain[-1] | {"reuse": None, "max_failures": None, "timeout_s": None}
-    content = json.dumps([config.dataset_name, snapshot["batch"], *plain], sort_keys=True)
+    parts = [config.model, config.features, config.tfidf, config.split, config.train]
+    plain = [dataclasses.asdict(part) for part in parts]
+    plain[-1] |= {"reuse": None, "max_failures": None, "timeout_s": None}
+    content = json.dumps([config.dataset_name, snapshot["batch"], config.names.model, *plain], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -86,9 +86,7 @@ def terms(texts: Sequence[str], options: Options) -> Terms:
     order = np.argsort(ids)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return _counted(
-        names.take(pa.array(order)), ids[order], rank[all_codes], all_documents, len(codes), len(texts)
-    )
+    return _counted(names.take(pa.array(order)), ids[order], rank[all_codes], all_documents, len(codes), len(texts))
 
 
 def term_ids(names: pa.Array) -> Ints:
@@ -100,9 +98,7 @@ def term_ids(names: pa.Array) -> Ints:
 
 def _counted(names: Any, ids: Ints, codes: Ints, documents: Ints, words: int, size: int) -> Terms:
     """Distinct (document, code) pairs with their counts; `codes[:words]` are the single words in their order."""
-    pairs, inverse, counts = np.unique(
-        documents * max(len(ids), 1) + codes, return_inverse=True, return_counts=True
-    )
+    pairs, inverse, counts = np.unique(documents * max(len(ids), 1) + codes, return_inverse=True, return_counts=True)
     offsets = np.searchsorted(pairs, np.arange(size + 1) * max(len(ids), 1))
     word_documents = documents[:words]
     return Terms(
@@ -123,9 +119,7 @@ def _with_ngrams(names: Any, codes: Ints, documents: Ints, longest: int) -> tupl
     for length in range(2, longest + 1):
         size = max(len(codes) - length + 1, 0)
         inside = documents[:size] == documents[length - 1 :]
-        pairs, compact = np.unique(
-            grams[:size] * max(len(names), 1) + codes[length - 1 :], return_inverse=True
-        )
+        pairs, compact = np.unique(grams[:size] * max(len(names), 1) + codes[length - 1 :], return_inverse=True)
         first, last = np.divmod(pairs, max(len(names), 1))
         words = gram_names.take(pa.array(first)), names.take(pa.array(last))
         gram_names = pc.binary_join_element_wise(*words, pa.scalar(" ", pa.large_string()))

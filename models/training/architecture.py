@@ -45,7 +45,5 @@ def build(name: str, values: Mapping[str, Any], *, terms: int, classes: int) -> 
         if error.name != f"models.{name}":
             raise
         raise ValueError(f"there is no model {name}") from None
-    model: nn.Module = module.Model(
-        options(module.Options, values, name="model"), terms=terms, classes=classes
-    )
+    model: nn.Module = module.Model(options(module.Options, values, name="model"), terms=terms, classes=classes)
     return model

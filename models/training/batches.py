@@ -36,9 +36,7 @@ def steps(rows: int, size: int) -> int:
     return -(-rows // size)
 
 
-def cut(
-    documents: Documents, rows: NDArray[np.int64], *, size: int, rank: int = 0, ranks: int = 1
-) -> Iterator[Batch]:
+def cut(documents: Documents, rows: NDArray[np.int64], *, size: int, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
     """Rank `rank`'s part of each global batch of `size`, every `ranks`-th document of it."""
     for start in range(0, len(rows), size):
         whole = rows[start : start + size]

@@ -36,9 +36,7 @@ class Documents:
     offsets: NDArray[np.int64]
     terms: int
 
-    def take(
-        self, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    def take(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
         """Indices, weights and offsets (len(rows) + 1,) of `rows`, in their order."""
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
@@ -92,9 +90,7 @@ def document_piece(rows: Any, weigher: Weigher, labels: Sequence[str]) -> Docume
     found = pc.index_in(names, value_set=pa.array(labels))
     if found.null_count:
         stranger = names.filter(pc.is_null(found))[0].as_py()
-        raise ValueError(
-            f"a train document has the label {stranger!r}, which is none of the {len(labels)} given"
-        )
+        raise ValueError(f"a train document has the label {stranger!r}, which is none of the {len(labels)} given")
     return Documents(
         key=rows["key"].to_numpy(),
         label=found.to_numpy().astype(np.int64),

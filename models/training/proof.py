@@ -72,9 +72,7 @@ def check(folder: str, *, ranks: int) -> None:
     """
     failed = found(folder, "failed")
     if failed:
-        raise RuntimeError(
-            f"rank {failed[0]['rank']} failed at step {failed[0]['step']}:\n{failed[0]['traceback']}"
-        )
+        raise RuntimeError(f"rank {failed[0]['rank']} failed at step {failed[0]['step']}:\n{failed[0]['traceback']}")
     done = found(folder, "done")
     missing = sorted(set(range(ranks)) - {record["rank"] for record in done})
     if missing:

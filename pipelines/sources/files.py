@@ -62,9 +62,9 @@ def rows(path: str, options: Options) -> Iterator[Row]:
 def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
     """The planned files (`path`, `name`) as `reading.RAW`."""
     label_needed = bool(options.label) and options.format != "text"
-    limits = {"max_bytes": options.max_bytes, "label_needed": label_needed}
+    limits = reading.Limits(options.max_bytes, label_needed)
     if options.format != "delta":
-        return reading.by_file(plan, partial(rows, options=options), **limits)
+        return reading.by_file(plan, partial(rows, options=options), limits)
     # Spark reads a Delta table itself, so that deletion vectors and column mapping hold.
     columns = formats.wanted(options)
     values = _table(spark, options).select(
@@ -72,7 +72,7 @@ def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
         F.col("_metadata.row_index").alias("row"),
         *[F.col(f"`{name}`").alias(role) for role, name in columns.items()],
     )
-    return reading.by_row(values.join(plan.select("path", "name"), "path"), list(columns), **limits)
+    return reading.by_row(values.join(plan.select("path", "name"), "path"), list(columns), limits)
 
 
 def _table(spark: SparkSession, options: Options) -> DataFrame:

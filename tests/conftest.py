@@ -1,0 +1,79 @@
+"""One Spark session for all tests, started by the first that asks for it."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from pipelines import lake as lakes
+from pipelines.config import CONF, Config, load
+from pipelines.lake import Table
+
+# What differs between two runs that made equal tables: when a batch came, and where a file lies.
+VOLATILE = ("batch", "run", "modified", "features_version", "vocabulary_version")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """The project's own Spark configuration, on two cores."""
+    os.environ["SPARK_CONF_DIR"] = str(CONF)
+    from pipelines import session
+
+    os.environ["MASTER"] = "local[2]"
+    started = session.start("tests")
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Callable[..., Config]:
+    """`load` with a lake of the test's own, on the user's files."""
+
+    def configure(*arguments: str) -> Config:
+        return load([f"lake={tmp_path}/lake", "source=files", *arguments])
+
+    return configure
+
+
+def table(spark: SparkSession, config: Config, wanted: Table) -> DataFrame:
+    """A table of a configuration's lake."""
+    return lakes.read(spark, lakes.of(config), wanted)
+
+
+def content(frame: DataFrame, without: tuple[str, ...] = VOLATILE) -> list[str]:
+    """All rows of a table in all columns but the volatile ones, in an order of their own."""
+    kept = [name for name in frame.columns if name not in without]
+    return sorted(row[0] for row in frame.selectExpr(f"to_json(struct({', '.join(kept)}))").collect())
+
+
+def versions(lake: Path) -> dict[str, int]:
+    """How many commits each Delta table below a folder has."""
+    logs = lake.rglob("_delta_log")
+    return {str(log.parent.relative_to(lake)): len(list(log.glob("*.json"))) for log in logs}
+
+
+def write_json(path: Path, rows: list[Any]) -> None:
+    """JSON lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def documents(count: int, *, start: int = 0) -> list[dict[str, str]]:
+    """Short labelled texts of two classes that a model can tell apart, each distinct."""
+    topics = {"sea": "ship harbour wave sail", "land": "tractor field barn wheat"}
+    rows = []
+    for number in range(start, start + count):
+        label = ("sea", "land")[number % 2]
+        rows.append({"text": f"{topics[label]} number{number} {'again ' * (number % 5)}".strip(), "label": label})
+    return rows
+
+
+def last_json(output: str) -> dict[str, Any]:
+    """The object in the last line of a job's standard output."""
+    found: dict[str, Any] = json.loads(re.split(r"\n", output.strip())[-1])
+    return found

@@ -1,0 +1,57 @@
+"""The command line's grammar: precedence, and one clear sentence for each mistake."""
+
+import pytest
+
+from pipelines.config import UserError, help_text, load
+
+
+def test_arguments_win_over_files_and_files_over_defaults() -> None:
+    assert load().names.source == "bbc"
+    assert load(["model=logistic"]).names.model == "logistic"
+    assert load(["train.epochs=3"]).train.epochs == 3
+    assert load(["source=files", "source.path=/a", "source.separator=\\t"]).source.separator == "\t"
+    assert load(["dataset=mine"]).dataset_name == "mine"
+    assert load(["source=r8"]).dataset_name == "r8"
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("train.epoch=3", r"unknown key 'train.epoch'; did you mean 'train.epochs'\?"),
+        ("lakes=x", r"unknown key 'lakes'; did you mean 'lake'\?"),
+        ("model.droput=0.1", r"did you mean 'model.dropout'\?"),
+        ("model=mpl", r"no model is named 'mpl'; did you mean 'mlp'\?"),
+        ("source=../../etc", "no source is named"),
+        ("train.epochs=many", "train.epochs"),
+        ("train.epochs=0", "train.epochs"),
+        ("split.test=1.5", "split"),
+        ("train", "not of the form key=value"),
+        ("features.pattern=(", "features.pattern"),
+        ("tfidf.norm=l3", "tfidf.norm"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(argument: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        load([argument])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "source.path is needed"),
+        (["source.path=/a", "source.format=xml"], "source.format 'xml'"),
+        (["source.path=/a", "source.encoding=klingon"], "source.encoding"),
+        (["source.path=/a", "source.separator=;;"], "source.separator"),
+        (["source.path=/a", "source.max_bytes=0"], "source.max_bytes"),
+    ],
+)
+def test_files_options_are_checked(arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load(["source=files", *arguments])
+
+
+def test_help_lists_groups_names_and_keys() -> None:
+    text = help_text("train", "summary")
+    for word in ("source=bbc|files", "model=logistic|mlp", "train.epochs=", "tfidf.min_df=", "separator"):
+        assert word in text

@@ -1,0 +1,77 @@
+"""Terms are scikit-learn's, in every script; ids, counts and sequences belong together."""
+
+import re
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+
+from pipelines import words
+
+TEXTS = [
+    "İstanbul'da ΣΟΦΟΣ ΟΔΟΣ. ß STRASSE",
+    "北京 欢迎你 a bc 中文 ok_1",
+    "cafe\u0301 naïve 👍🏽 e\u0301 ²³ ½ १२३ हिन्दी \u0130",
+    "",
+    "a b c",
+    "the same the same words the",
+    "tail ΑΣ",
+    "😀" * 3,
+    "x" * 5000 + " y\u0300 ﬁne ǅ",
+]
+ANY_PATTERN = words.WORDS + "(?:)"  # the same language, but not the pattern that the fast way knows
+
+
+@pytest.mark.parametrize("ngrams", [1, 2, 3])
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("pattern", [words.WORDS, ANY_PATTERN], ids=["arrays", "regex"])
+def test_counts_are_scikit_learns(ngrams: int, lowercase: bool, pattern: str) -> None:
+    texts = [words.normalise(text) for text in TEXTS]
+    reference = CountVectorizer(ngram_range=(1, ngrams), lowercase=lowercase)
+    matrix = reference.fit_transform(texts)
+    names = reference.get_feature_names_out()
+    found = words.terms(texts, words.Options(ngrams=ngrams, lowercase=lowercase, pattern=pattern))
+    for number in range(len(texts)):
+        own = slice(found.offsets[number], found.offsets[number + 1])
+        mine = dict(zip(found.names.take(found.codes[own]).to_pylist(), found.counts[own].tolist(), strict=True))
+        assert mine == {names[column]: matrix[number, column] for column in matrix[number].nonzero()[1]}
+
+
+def test_sequences_are_the_words_in_their_order() -> None:
+    texts = [words.normalise(text) for text in TEXTS]
+    found = words.terms(texts, words.Options(ngrams=2))
+    for number, text in enumerate(texts):
+        positions = found.words[found.word_offsets[number] : found.word_offsets[number + 1]]
+        codes = found.codes[found.offsets[number] + positions]
+        assert found.names.take(codes).to_pylist() == re.findall(words.WORDS, text.lower())
+
+
+def test_word_characters_are_those_of_re() -> None:
+    everything = "".join(map(chr, range(0x110000)))
+    expected = np.zeros(0x110000, np.bool_)
+    expected[[match.start() for match in re.finditer(r"\w", everything)]] = True
+    assert np.array_equal(words._word_characters(), expected)
+
+
+def test_a_documents_terms_do_not_depend_on_its_neighbours() -> None:
+    texts = [words.normalise(text) for text in TEXTS]
+    together = words.terms(texts, words.Options())
+    for number, text in enumerate(texts):
+        alone = words.terms([text], words.Options())
+        own = slice(together.offsets[number], together.offsets[number + 1])
+        assert together.ids[together.codes[own]].tolist() == alone.ids[alone.codes].tolist()
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [("e\u0301", "é"), ("a\x00b\x9fc", "abc"), (" a\t\n\u2003b ", "a b"), ("\x07", ""), ("a\x85b", "a b")],
+)
+def test_normalise(raw: str, clean: str) -> None:
+    assert words.normalise(raw) == clean
+    assert words.normalise(clean) == clean
+
+
+@pytest.mark.parametrize("pattern", ["(", "(a)(b)"])
+def test_a_bad_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"features\.pattern"):
+        words.Options(pattern=pattern)
