@@ -1,6 +1,8 @@
 # Every habit of this project is one command: `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help setup train test check faults bench data
+# What another Spark or Python on this machine may have set would lead past .venv.
+unexport SPARK_HOME SPARK_CONF_DIR PYTHONPATH PYTHONHOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON
 PYTHON ?= python3.11
 ARGS ?=
 BIN := .venv/bin
@@ -11,7 +13,7 @@ help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## check Java and Python, make .venv with the pinned dependencies
-	@PYTHON="$(PYTHON)" sh conf/setup.sh
+	@PYTHON="$(PYTHON)" bash conf/setup.sh
 
 train: setup ## the main job on the embedded data: make train ARGS="model=logistic"
 	@$(IN_VENV) spark-submit pipelines/train.py $(ARGS)

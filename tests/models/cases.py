@@ -1,0 +1,154 @@
+"""Small feature files, vocabularies and tasks, made without Spark."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from models.training import architecture, bundle, vocabulary, weights
+from models.training.documents import Documents
+from models.training.task import Options, Task
+from models.training.tfidf import Options as Weighting
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+LABELS = ["air", "land", "sea"]
+TERMS = 40
+# Ids as they come from a hash: of either sign, and in another order than the terms.
+IDS = np.random.default_rng(5).integers(-(2**63), 2**63, TERMS, dtype=np.int64).tolist()
+FEATURES = pa.schema(
+    {
+        "batch": pa.int64(),
+        "key": pa.int64(),
+        "id": pa.string(),
+        "split": pa.string(),
+        "labels": pa.list_(pa.string()),
+        "target": pa.float64(),
+        "terms": pa.list_(pa.int64()),
+        "counts": pa.list_(pa.int32()),
+        "sequence": pa.list_(pa.int32()),
+    }
+)
+
+
+def row(
+    key: int, terms: dict[int, int], labels: Sequence[str] = ("air",), *, split: str = "train", batch: int = 1
+) -> dict[str, Any]:
+    """One row of a feature file."""
+    found = {"terms": list(terms), "counts": list(terms.values()), "sequence": list(range(len(terms)))}
+    return {"batch": batch, "key": key, "id": f"#{key}", "split": split, "labels": list(labels), **found}
+
+
+def corpus(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Distinct documents of three classes, each with terms of its class, of all classes, and unknown ones."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for number in range(count):
+        kind = number % len(LABELS)
+        own = random.integers(kind * 10, kind * 10 + 10, 4).tolist()
+        common = random.integers(30, TERMS, 3).tolist()
+        terms = {IDS[place]: int(random.integers(1, 5)) for place in own + common}
+        key = int(random.integers(-(2**63), 2**63, dtype=np.int64))
+        rows.append(row(key, terms | {number: 1}, LABELS[kind : kind + 1]))
+    return rows
+
+
+def write_features(path: Path, rows: Sequence[dict[str, Any]], *, row_group: int = 1000) -> str:
+    """A feature file as featurize writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows), FEATURES), path, row_group_size=row_group)
+    return str(path)
+
+
+def write_vocabulary(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """A bundle's vocabulary: all `IDS`, with their frequencies in `rows`."""
+    df = Counter(term for document in rows for term in document["terms"])
+    table = pa.table(
+        {"term": [f"t{place:02}" for place in range(TERMS)], "id": IDS, "df": [max(1, df[term]) for term in IDS]}
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / vocabulary.FILE)
+
+
+def make_task(
+    folder: Path, rows: Sequence[dict[str, Any]], *, files: int = 1, train: dict[str, Any] | None = None, **more: Any
+) -> Task:
+    """A task on `rows`, written to so many feature files; `train` are its `train.*` settings."""
+    paths = [write_features(folder / "features" / f"{part}.parquet", rows[part::files]) for part in range(files)]
+    write_vocabulary(folder / "run", rows)
+    settings: dict[str, Any] = {"model": "mlp", "options": {"hidden": [16], "dropout": 0.0}, "validation_share": 0.2}
+    return Task(
+        files=paths,
+        batch=1,
+        documents=len(rows),
+        labels=LABELS,
+        folder=str(folder / "run"),
+        train=Options(**{"threads": 1, "epochs": 4, "batch": 8, "lr": 0.01} | (train or {})),
+        progress=False,
+        **settings | more,
+    )
+
+
+def labelled(keys: Any, labels: Any, published: Any = None) -> Documents:
+    """Documents without terms."""
+    count = len(keys)
+    return Documents(
+        key=np.asarray(keys, dtype=np.int64),
+        label=np.asarray(labels, dtype=np.int64),
+        published=np.zeros(count, dtype=np.bool_) if published is None else np.asarray(published),
+        indices=np.zeros(0, dtype=np.int64),
+        weights=np.zeros(0, dtype=np.float32),
+        offsets=np.zeros(count + 1, dtype=np.int64),
+        terms=1,
+    )
+
+
+def make_bundle(folder: Path, model: str, options: dict[str, Any]) -> Path:
+    """A bundle with random weights of standard deviation 1."""
+    rows = corpus(30)
+    write_vocabulary(folder, rows)
+    torch.manual_seed(3)
+    built = architecture.build(model, options, terms=TERMS, classes=len(LABELS))
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.normal_()
+    weights.save(str(folder), built)
+    seal(folder, model=model, options=options, documents=len(rows))
+    return folder
+
+
+def seal(folder: Path, *, model: str, options: dict[str, Any], documents: int) -> None:
+    """Write the model.json that fits the other files."""
+    bundle.publish(
+        str(folder),
+        model=model,
+        options=options,
+        tfidf=Weighting(),
+        labels=LABELS,
+        documents=documents,
+        features={"name": "words"},
+        snapshot={"batch": 1},
+        train={},
+    )
+
+
+def change(folder: Path, **values: Any) -> None:
+    """Change model.json as an attacker would: with digests that fit the other files again."""
+    path = folder / bundle.FILE
+    manifest = json.loads(path.read_text())
+    digests = {name: bundle.digest((folder / name).read_bytes()) for name in (vocabulary.FILE, weights.FILE)}
+    path.write_text(json.dumps(manifest | {"digests": digests} | values))
+
+
+def flattened(rows: Iterable[dict[str, Any]]) -> tuple[Any, Any, Any]:
+    """Ids, counts and offsets of the documents `rows`, as `Bundle.score` takes them."""
+    rows = list(rows)
+    terms = np.array([term for document in rows for term in document["terms"]], dtype=np.int64)
+    counts = np.array([count for document in rows for count in document["counts"]], dtype=np.int64)
+    return terms, counts, np.cumsum([0] + [len(document["terms"]) for document in rows])
