@@ -43,7 +43,7 @@ class Model(nn.Module):
         self.bias = nn.Parameter(nn.init.zeros_(self.table.weight.new_empty(first)))
         # The default N(0, 1) is meant for word vectors. A document's weights have length 1 (l2), so this
         # gives the hidden layer a scale at which the learning rates of the dense layers fit.
-        nn.init.normal_(self.table.weight, std=0.1)
+        nn.init.normal_(self.table.weight, std=0.01)
         activation = ACTIVATIONS[options.activation]
         layers: list[nn.Module] = []
         for width in [*widths, classes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from omegaconf import MISSING
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from pipelines import files, formats, reading
@@ -65,14 +65,16 @@ def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
     limits = reading.Limits(options.max_bytes, label_needed)
     if options.format != "delta":
         return reading.by_file(plan, partial(rows, options=options), limits)
-    # Spark reads a Delta table itself, so that deletion vectors and column mapping hold.
+    # Spark reads a Delta table itself, so that deletion vectors and column mapping hold. Its rows have no order, so
+    # a row's number is its place among the file's values.
     columns = formats.wanted(options)
     values = _table(spark, options).select(
         F.regexp_replace("_metadata.file_path", "^file:/+", "file:///").alias("path"),
-        F.col("_metadata.row_index").alias("row"),
         *[F.col(f"`{name}`").alias(role) for role, name in columns.items()],
     )
-    return reading.by_row(values.join(plan.select("path", "name"), "path"), list(columns), limits)
+    place = Window.partitionBy("path").orderBy(*columns)
+    numbered = values.withColumn("row", F.row_number().over(place).cast("bigint") - 1)
+    return reading.by_row(numbered.join(plan.select("path", "name"), "path"), list(columns), limits)
 
 
 def _table(spark: SparkSession, options: Options) -> DataFrame:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from models.training.batches import cut, shuffled, steps
-from models.training.documents import ROWS, Documents, read, selected, validation
+from models.training.documents import ROWS, Documents, flat, read, selected, validation
 from models.training.loop import prepare
 from models.training.tfidf import Options, Weigher
 from tests.models.cases import IDS, LABELS, corpus, labelled, make_task, row, write_features
@@ -56,6 +57,14 @@ def test_terms_stay_with_their_document_over_pieces_and_gaps(tmp_path: Path) -> 
         assert [IDS[index] for index in indices] == (document["terms"] or [])
         scale = (1 + np.log(document["key"] % 7 + 1)) * (1 + np.log(6 / 2))
         np.testing.assert_allclose(weights, scale, rtol=1e-6)
+
+
+def test_a_slice_of_a_list_column_is_flattened_alone() -> None:
+    expected = [[1, 2], None, [3], [], [4, 5]]
+    column = pa.array([[9], *expected, [8]], pa.list_(pa.int64())).slice(1, len(expected))
+    values, offsets = flat(column)
+    assert values.tolist() == [1, 2, 3, 4, 5]
+    assert offsets.tolist() == [0, 2, 2, 3, 3, 5]
 
 
 def test_documents_are_taken_in_any_order(tmp_path: Path) -> None:

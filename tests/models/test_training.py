@@ -137,7 +137,9 @@ def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
     train = {"epochs": 60, "lr": 0.05, "patience": 4, "schedule": "constant"}
     task = make_task(tmp_path, rows, options=options, train=train)
     result = fit(task)
-    assert 0 < result["epochs"] < 60
+    first = fit(make_task(tmp_path / "first", rows, options=options, train=train | {"epochs": 1}))
+    assert 1 < result["epochs"] < 60
+    assert result["validation"]["loss"] < first["validation"]["loss"]
     assert result["steps"] == (result["epochs"] + 4) * math.ceil(result["documents"] / 8)
     seal(tmp_path / "run", model="mlp", options=options, documents=len(rows))
     documents, held = prepare(task)

@@ -1,0 +1,194 @@
+"""The commands as users type them: spark-submit in a process of its own, exit statuses, the two streams, kills."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.config import CONF
+from tests.conftest import documents, last_json, write_json
+
+ROOT = CONF.parent
+pytestmark = pytest.mark.submit
+
+
+def environment() -> dict[str, str]:
+    """The activated environment, with the project's Spark configuration."""
+    scripts = str(Path(sys.executable).parent)
+    return os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "SPARK_CONF_DIR": str(CONF)}
+
+
+def submit(job: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`spark-submit pipelines/<job>.py …` from another folder than the project's."""
+    command = ["spark-submit", "--master", "local[2]", str(ROOT / "pipelines" / f"{job}.py"), *arguments]
+    return subprocess.run(
+        command, cwd=cwd or "/", env=environment(), capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def small(tmp_path: Path) -> list[str]:
+    """A source of a hundred documents, and a lake."""
+    write_json(tmp_path / "in" / "a.json", [*documents(100), [1]])
+    return [
+        f"lake={tmp_path}/lake",
+        "source=files",
+        f"source.path={tmp_path}/in",
+        "source.format=json",
+        "source.label=label",
+        "train.epochs=3",
+    ]
+
+
+def test_train_then_predict(tmp_path: Path) -> None:
+    arguments = small(tmp_path)
+    trained = submit("train", *arguments, "train.ranks=2", f"report={tmp_path}/report.json", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr[-3000:]
+    report = last_json(trained.stdout)
+    assert report["train"]["ranks"] == 2
+    assert report["rows"] == {"read": 101, "kept": 100, "quarantined": 1, "duplicates": 0}
+    assert report["metrics"]["test"]["accuracy"] == 1.0
+    assert "epoch 3/3" in trained.stderr
+    assert "epoch" not in trained.stdout.split("\n", 1)[0]
+    assert last_json((tmp_path / "report.json").read_text()) == report
+    again = last_json(submit("train", *arguments, "train.ranks=2", "train.reuse=true").stdout)
+    assert (again["status"], again["run"]) == ("unchanged", report["run"])
+
+    write_json(tmp_path / "new" / "n.json", [{"text": "a ship at sea"}, {"text": "wheat barn"}, {"nothing": 1}])
+    predicted = submit(
+        "predict",
+        f"bundle={report['bundle']}",
+        f"output={tmp_path}/out",
+        "source=files",
+        f"source.path={tmp_path}/new",
+        "source.format=json",
+        f"lake={tmp_path}/nowhere",
+    )
+    assert predicted.returncode == 0, predicted.stderr[-3000:]
+    assert last_json(predicted.stdout)["rows"] == {"read": 3, "predicted": 2, "rejected": 1}
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("job", "arguments", "message"),
+    [
+        ("train", ["train.epoch=3"], "unknown key 'train.epoch'; did you mean 'train.epochs'?"),
+        ("ingest", ["source=files", "source.path=/no/such/place"], "nothing is at"),
+        ("predict", ["bundle=/no/such/bundle", "output=/no/out"], "is not a bundle that can be used"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_status_2(
+    tmp_path: Path, job: str, arguments: list[str], message: str
+) -> None:
+    done = submit(job, f"lake={tmp_path}/lake", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "lake").exists()
+
+
+def test_too_many_ranks_are_told_of_soon(tmp_path: Path) -> None:
+    done = submit("train", *small(tmp_path), "train.ranks=3")
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == "textmill: train.ranks=3 needs as many free task slots; Spark has 2"
+
+
+def test_from_the_pyspark_shell(tmp_path: Path) -> None:
+    arguments = small(tmp_path)
+    script = (
+        "from pipelines import featurize\nfrom pipelines.config import load\n"
+        f"print('ROWS', featurize.run(spark, load({arguments!r}))['rows'])\n"
+    )
+    shell = subprocess.run(
+        ["pyspark", "--master", "local[*]"],
+        input=script,
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert "ROWS {'read': 101, 'kept': 100, 'quarantined': 1, 'duplicates': 0}" in shell.stdout
+
+
+def test_interrupt_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
+    arguments = [*small(tmp_path), "train.epochs=100000", "train.patience=0"]
+    running = start("train", arguments, tmp_path / "err")
+    wait_for(tmp_path / "err", "epoch 1/", running)
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(timeout=60) == 130
+    assert_gone(running.pid)
+
+
+@pytest.mark.parametrize("stage", ["looking", "ingest: batch", "clean: batch", "featurize: batch", "train: epoch"])
+def test_a_killed_run_and_a_second_one_make_an_undisturbed_runs_tables(tmp_path: Path, stage: str) -> None:
+    kill_and_repeat(tmp_path, stage, seeds=[0, 1] if stage != "train: epoch" else [0])
+
+
+def kill_and_repeat(tmp_path: Path, stage: str, seeds: list[int]) -> None:
+    """SIGKILL all processes of a run at a seeded moment of a stage; run again; compare with an undisturbed run."""
+    job = "train" if stage.startswith("train") else "featurize"
+    arguments = small(tmp_path)
+    assert submit(job, *arguments, "dataset=undisturbed").returncode == 0
+    for seed in seeds:
+        dataset = f"dataset=killed-{seed}"
+        running = start(job, [*arguments, dataset], tmp_path / f"err-{seed}")
+        wait_for(tmp_path / f"err-{seed}", stage, running)
+        time.sleep(random.Random(f"{stage} {seed}").uniform(0, 2.0))  # noqa: S311
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait(timeout=60)
+        again = submit(job, *arguments, dataset)
+        assert again.returncode == 0, again.stderr[-3000:]
+        assert_equal_lakes(tmp_path / "lake", "undisturbed", f"killed-{seed}")
+
+
+def start(job: str, arguments: list[str], errors: Path) -> subprocess.Popen[bytes]:
+    """A job in a process group of its own, its standard error in a file."""
+    command = ["spark-submit", "--master", "local[2]", str(ROOT / "pipelines" / f"{job}.py"), *arguments]
+    with errors.open("wb") as stream:
+        return subprocess.Popen(
+            command, env=environment(), stdout=subprocess.DEVNULL, stderr=stream, start_new_session=True
+        )
+
+
+def wait_for(path: Path, text: str, running: subprocess.Popen[bytes]) -> None:
+    """Until a job has said something."""
+    deadline = time.monotonic() + 240
+    while text not in path.read_text(errors="replace"):
+        assert running.poll() is None, path.read_text(errors="replace")[-3000:]
+        assert time.monotonic() < deadline, f"'{text}' was not said"
+        time.sleep(0.05)
+
+
+def assert_gone(group: int) -> None:
+    """No process of a group is left, after a moment to end."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("processes are left")
+
+
+def assert_equal_lakes(lake: Path, one: str, other: str) -> None:
+    """All tables are equal in all columns but the run, read without Spark."""
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    places = sorted(str(log.parent.relative_to(lake / one)) for log in (lake / one).rglob("_delta_log"))
+    for place in places:
+        if place in ("runs", "metrics"):
+            continue
+        rows = []
+        for dataset in (one, other):
+            found = pa.table(DeltaTable(str(lake / dataset / place)).to_pyarrow_table())
+            kept = [name for name in found.column_names if name not in ("run", "features_version", "vocabulary_version")]
+            rows.append(sorted(map(repr, found.select(sorted(kept)).to_pylist())))
+        assert rows[0] == rows[1], place
