@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipelines import ingest
+from pipelines import ingest, report
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, Split, UserError
@@ -24,6 +24,11 @@ SPLIT_KEY = "textmill.split"
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """`update`, with its report."""
+    return report.stage(spark, config, update(spark, config))
+
+
+def update(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Bring silver up to date with bronze, batch by batch; `ingest` runs first.
 
     Raises:
@@ -31,32 +36,41 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """
     lake = lakes.of(config)
     check_split(spark, lake, config.split)
-    before = ingest.run(spark, config)
+    before = ingest.update(spark, config)
     began = time.monotonic()
     done = lakes.last_batch(spark, lake.path(CLEAN))
     last = min(lakes.last_batch(spark, lake.path(table)) for table in (DOCUMENTS, QUARANTINE))
     batches = list(range(done + 1, last + 1))
+    two_labels = 0
     for batch in batches:
         with step(spark, f"clean: batch {batch}"):
-            write(spark, lake, batch, config.split)
+            two_labels += write(spark, lake, batch, config.split)
     return {
         "job": "clean",
         "status": "done" if batches or before["status"] == "done" else "unchanged",
         "batches": sorted({*before["batches"], *batches}),
+        "two_labels": two_labels,
         "seconds": before["seconds"] | {"clean": round(time.monotonic() - began, 2)},
     }
 
 
-def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> None:
-    """Clean one batch and append it."""
+def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> int:
+    """Clean one batch and append it; how many of its texts stand under two labels or more."""
     raw = lakes.of_batch(spark, lake, DOCUMENTS, batch)
     rows = raw.mapInArrow(cleaner(split), from_arrow_schema(CLEANED))
     if batch > 1:
         older = lakes.read(spark, lake, CLEAN).where(F.col("batch") < batch)
-        rows = rows.unionByName(older.select("batch", "id", "split", "published", "digest"), allowMissingColumns=True)
+        rows = rows.unionByName(
+            older.select("batch", "id", "labels", "split", "published", "digest"), allowMissingColumns=True
+        )
     settings = {SPLIT_KEY: json.dumps(asdict(split), sort_keys=True)}
-    kept = survivors(rows).where(F.col("batch") == batch)
+    seen = Observation("texts")
+    marked = ranked(rows).observe(
+        seen, F.count_if((F.col("nth_conflict") == 1) & (F.col("batch") == batch)).alias("two_labels")
+    )
+    kept = survivors(marked).where(F.col("batch") == batch)
     lakes.append(kept.withColumn("split", F.col("split").alias("split", metadata=settings)), lake, CLEAN, batch)
+    return int(seen.get["two_labels"])
 
 
 CLEANED = pa.schema(
@@ -101,24 +115,36 @@ def drawn(digest: str, split: Split) -> str:
     return "test" if int.from_bytes(draw[:8]) < split.test * 2**64 else "train"
 
 
+def ranked(rows: DataFrame) -> DataFrame:
+    """Where each row stands among those of its text, in the order of (batch, id).
+
+    `nth_conflict` numbers the rows of a text that stands under two labels or more, the newest first; else null.
+    """
+    tested = F.col("published") & (F.col("split") == "test")
+    order = [F.col(name) for name in ("batch", "id", "path", "row")]
+    text = Window.partitionBy("digest")
+    labelled = F.when(F.size("labels") > 0, F.col("labels"))
+    return rows.select(
+        "*",
+        tested.alias("tested"),
+        F.row_number().over(text.orderBy(*order)).alias("nth_text"),
+        F.row_number().over(Window.partitionBy("digest", "id").orderBy(*order)).alias("nth_id"),
+        F.max(tested).over(text).alias("text_is_tested"),
+        F.when(
+            F.min(labelled).over(text) != F.max(labelled).over(text),
+            F.row_number().over(text.orderBy(F.desc("batch"), *order)),
+        ).alias("nth_conflict"),
+    )
+
+
 def survivors(rows: DataFrame) -> DataFrame:
-    """Of equal texts the first by (batch, id) stays.
+    """Of equal texts, `ranked`, the first stays.
 
     A published test document is dropped only where its id came before, so that published figures stay comparable; a
     text that stands in a published test split is dropped from every other split.
     """
-    tested = F.col("published") & (F.col("split") == "test")
-    order = [F.col(name) for name in ("batch", "id", "path", "row")]
-    by_text = Window.partitionBy("digest").orderBy(*order)
-    by_id = Window.partitionBy("digest", "id").orderBy(*order)
-    ranked = rows.select(
-        "*",
-        F.row_number().over(by_text).alias("nth_text"),
-        F.row_number().over(by_id).alias("nth_id"),
-        F.max(tested).over(Window.partitionBy("digest")).alias("text_is_tested"),
-    )
-    first = F.when(tested, F.col("nth_id") == 1).otherwise((F.col("nth_text") == 1) & ~F.col("text_is_tested"))
-    return ranked.where(first).select(*CLEAN.schema.names)
+    first = F.when(F.col("tested"), F.col("nth_id") == 1).otherwise((F.col("nth_text") == 1) & ~F.col("text_is_tested"))
+    return rows.where(first).select(*CLEAN.schema.names)
 
 
 def check_split(spark: SparkSession, lake: Lake, split: Split) -> None:

@@ -39,7 +39,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     manifest = scoring.manifest(config.bundle)
     config = scoring.with_features(config, manifest)
     lake = lakes.of(config)
-    before = featurize.run(spark, config)
+    before = report.rows(spark, config, featurize.update(spark, config))
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     began = time.monotonic()
     identity = scoring.folder(config.bundle).rsplit("/", 1)[-1]

@@ -41,9 +41,14 @@ CUT = pa.schema(
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """`update`, with its report."""
+    return report.stage(spark, config, update(spark, config))
+
+
+def update(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Bring a feature set up to date with silver, batch by batch; `ingest` and `clean` run first."""
     lake = lakes.of(config)
-    before = clean.run(spark, config)
+    before = clean.update(spark, config)
     began = time.monotonic()
     done = lakes.last_batch(spark, lake.path(SNAPSHOTS))
     last = lakes.last_batch(spark, lake.path(CLEAN))
@@ -56,7 +61,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         "job": "featurize",
         "status": status,
         "batches": taken,
-        "rows": report.rows(spark, lake, taken),
+        "two_labels": before["two_labels"],
         "seconds": before["seconds"] | {"featurize": round(time.monotonic() - began, 2)},
     }
 

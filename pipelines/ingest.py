@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines import lake as lakes
+from pipelines import report
 from pipelines.command import main
 from pipelines.config import Config, UserError, component
 from pipelines.files import Arrival, sha256
@@ -33,6 +34,11 @@ JSON_SAMPLE = 1000  # rows that may lack a column before it is taken to be unkno
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """`update`, with its report."""
+    return report.stage(spark, config, update(spark, config))
+
+
+def update(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Take what the source has that the data set has not.
 
     Raises:

@@ -1,34 +1,66 @@
 """What a job says when it is done, and where that is kept."""
 
 import json
+import secrets
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipelines import lake as lakes
+from pipelines.config import Config
 from pipelines.lake import CLEAN, DOCUMENTS, METRICS, QUARANTINE, RUNS, Lake
 
 
-def rows(spark: SparkSession, lake: Lake, batches: list[int]) -> dict[str, int]:
-    """Rows of the batches a run took: read = kept + quarantined; duplicates are among those kept."""
-    counts = dict.fromkeys(("kept", "quarantined", "distinct"), 0)
-    if batches:
-        tables = zip(counts, (DOCUMENTS, QUARANTINE, CLEAN), strict=True)
+def stage(spark: SparkSession, config: Config, done: dict[str, Any]) -> dict[str, Any]:
+    """The report of a stage's `update`, kept in `runs` where the stage changed something."""
+    lake = lakes.of(config)
+    done = rows(spark, config, done)
+    result = {
+        "job": done["job"],
+        "status": done["status"],
+        "source": config.names.source,
+        "dataset": lake.dataset,
+        "batches": done["batches"],
+        "rows": done["rows"],
+        "seconds": done["seconds"],
+    }
+    if done["status"] == "done":
+        result["run"] = new_run()
+        keep(spark, lake, result)
+    return result
+
+
+def rows(spark: SparkSession, config: Config, done: dict[str, Any]) -> dict[str, Any]:
+    """Add the `rows` of the batches that an `update` took: read = kept + quarantined.
+
+    `duplicates` are among those kept and `two_labels` counts texts; both are `clean`'s to tell.
+    """
+    lake = lakes.of(config)
+    tables = {"kept": DOCUMENTS, "quarantined": QUARANTINE, "distinct": CLEAN}
+    counts = dict.fromkeys(tables, 0)
+    if done["batches"]:
         parts = [
             lakes.read(spark, lake, table)
-            .where(F.col("batch").isin(batches))
+            .where(F.col("batch").isin(done["batches"]))
             .agg(F.count("*").alias("rows"), F.lit(name).alias("name"))
-            for name, table in tables
+            for name, table in tables.items()
         ]
-        union = parts[0].union(parts[1]).union(parts[2])
-        counts = {row["name"]: row["rows"] for row in union.collect()}
-    return {
+        counts = {row["name"]: row["rows"] for row in parts[0].union(parts[1]).union(parts[2]).collect()}
+    found = {
         "read": counts["kept"] + counts["quarantined"],
         "kept": counts["kept"],
         "quarantined": counts["quarantined"],
-        "duplicates": counts["kept"] - counts["distinct"],
     }
+    if "two_labels" in done:
+        found |= {"duplicates": counts["kept"] - counts["distinct"], "two_labels": done["two_labels"]}
+    return done | {"rows": found}
+
+
+def new_run() -> str:
+    """A name that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def keep(spark: SparkSession, lake: Lake, result: dict[str, Any]) -> None:
@@ -36,6 +68,8 @@ def keep(spark: SparkSession, lake: Lake, result: dict[str, Any]) -> None:
     run = result["run"]
     kept = [(run, result["job"], result["status"], json.dumps(result))]
     spark.createDataFrame(kept, RUNS.schema).coalesce(1).write.format("delta").mode("append").save(lake.path(RUNS))
+    if "metrics" not in result:
+        return
     figures = [(run, result["snapshot"], name, value) for name, value in flat(result["metrics"])]
     table = spark.createDataFrame(figures, METRICS.schema).coalesce(1)
     table.write.format("delta").mode("append").save(lake.path(METRICS))

@@ -1,4 +1,7 @@
-"""Orange's tab-separated files: a class and a text a line, below three lines of header; the split is the file's name."""
+"""Orange's tab-separated files: a class and a text a line, below three lines of header.
+
+The published split is the file's name.
+"""
 
 from collections.abc import Iterator
 

@@ -4,9 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
-import secrets
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -32,12 +30,12 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         UserError: no labelled train document, one label only, `run=` names a finished run, too few slots.
     """
     lake = lakes.of(config)
-    before = featurize.run(spark, config)
+    before = report.rows(spark, config, featurize.update(spark, config))
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     settings = settings_digest(config, snapshot)
     if config.train.reuse and (finished := report.find(spark, lake, settings)):
         return finished | {"status": "unchanged", "rows": before["rows"], "seconds": before["seconds"]}
-    identity = config.run or new_run()
+    identity = config.run or report.new_run()
     folder = f"{lake.root}/{lake.dataset}/bundles/{identity}"
     if bundles.FILE in store.names(folder):
         raise UserError(f"run={identity} is finished: its bundle is {folder}")
@@ -111,11 +109,6 @@ def publish(config: Config, snapshot: dict[str, Any], task: Task) -> None:
         snapshot={"dataset": config.dataset_name} | snapshot,
         train=dataclasses.asdict(task.train),
     )
-
-
-def new_run() -> str:
-    """A name that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def settings_digest(config: Config, snapshot: dict[str, Any]) -> str:

@@ -176,7 +176,7 @@ def _strings(points: npt.NDArray[Any], lengths: Ints, encoding: str) -> pa.Array
 
 @cache
 def _word_characters() -> npt.NDArray[np.bool_]:
-    """For each code point, whether `re` counts it as `\\w`: letters, digits and what else `str.isalnum` takes, and `_`."""
+    """For each code point, whether `re` counts it as `\\w`: what `str.isalnum` takes, and `_`."""
     table = np.fromiter((chr(point).isalnum() for point in range(0x110000)), np.bool_, 0x110000)
     table[ord("_")] = True
     return table

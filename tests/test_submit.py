@@ -50,7 +50,7 @@ def test_train_then_predict(tmp_path: Path) -> None:
     assert trained.returncode == 0, trained.stderr[-3000:]
     report = last_json(trained.stdout)
     assert report["train"]["ranks"] == 2
-    assert report["rows"] == {"read": 101, "kept": 100, "quarantined": 1, "duplicates": 0}
+    assert report["rows"] == {"read": 101, "kept": 100, "quarantined": 1, "duplicates": 0, "two_labels": 0}
     assert report["metrics"]["test"]["accuracy"] == 1.0
     assert "epoch 3/3" in trained.stderr
     assert "epoch" not in trained.stdout.split("\n", 1)[0]
@@ -81,9 +81,7 @@ def test_train_then_predict(tmp_path: Path) -> None:
         ("predict", ["bundle=/no/such/bundle", "output=/no/out"], "is not a bundle that can be used"),
     ],
 )
-def test_a_users_mistake_is_one_line_and_status_2(
-    tmp_path: Path, job: str, arguments: list[str], message: str
-) -> None:
+def test_a_users_mistake_is_one_line_and_status_2(tmp_path: Path, job: str, arguments: list[str], message: str) -> None:
     done = submit(job, f"lake={tmp_path}/lake", *arguments)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -114,7 +112,7 @@ def test_from_the_pyspark_shell(tmp_path: Path) -> None:
         check=False,
         timeout=300,
     )
-    assert "ROWS {'read': 101, 'kept': 100, 'quarantined': 1, 'duplicates': 0}" in shell.stdout
+    assert "ROWS {'read': 101, 'kept': 100, 'quarantined': 1, 'duplicates': 0, 'two_labels': 0}" in shell.stdout
 
 
 def test_interrupt_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
@@ -189,6 +187,8 @@ def assert_equal_lakes(lake: Path, one: str, other: str) -> None:
         rows = []
         for dataset in (one, other):
             found = pa.table(DeltaTable(str(lake / dataset / place)).to_pyarrow_table())
-            kept = [name for name in found.column_names if name not in ("run", "features_version", "vocabulary_version")]
+            kept = [
+                name for name in found.column_names if name not in ("run", "features_version", "vocabulary_version")
+            ]
             rows.append(sorted(map(repr, found.select(sorted(kept)).to_pylist())))
         assert rows[0] == rows[1], place

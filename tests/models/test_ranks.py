@@ -60,7 +60,7 @@ def task_of(folder: Path, name: str, **more: Any) -> Task:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """Two ranks train each model, one with and one without validation; in the last task the second rank fails."""
     folder = tmp_path_factory.mktemp("ranks")
-    pair = {"ranks": 2, "timeout_s": 30.0}
+    pair = {"ranks": 2, "timeout_s": 60.0}
     tasks = {
         "mlp": task_of(folder / "mlp", "mlp", train=pair, validation_share=0.0),
         "logistic": task_of(folder / "logistic", "logistic", train=pair),
@@ -84,7 +84,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
             )
         )
     try:
-        errors = [process.communicate(timeout=60)[1] for process in started]
+        errors = [process.communicate(timeout=120)[1] for process in started]
     finally:
         for process in started:
             process.kill()

@@ -92,10 +92,10 @@ def test_text_files_are_labelled_by_their_folder(tmp_path: Path) -> None:
     (tmp_path / "sport").mkdir()
     path = tmp_path / "sport" / "a.txt"
     path.write_bytes(b"\xef\xbb\xbfgoal")
-    assert list(formats.text_rows(f"file://{path}", Options(path="/x")))[0][:2] == ("goal", "sport")
-    assert list(formats.text_rows(f"file://{path}", Options(path="/x", label="")))[0].label is None
+    assert next(formats.text_rows(f"file://{path}", Options(path="/x")))[:2] == ("goal", "sport")
+    assert next(formats.text_rows(f"file://{path}", Options(path="/x", label=""))).label is None
     path.write_bytes(b"\xa3")
-    assert list(formats.text_rows(f"file://{path}", Options(path="/x")))[0].reason == "not valid utf-8"
+    assert next(formats.text_rows(f"file://{path}", Options(path="/x"))).reason == "not valid utf-8"
 
 
 def test_unknown_columns(tmp_path: Path) -> None:

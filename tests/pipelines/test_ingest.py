@@ -59,7 +59,11 @@ def test_bad_rows_and_files_are_set_aside_and_counted(
     assert taken(spark, config) == [("good", ["x"])]
     broken, *others = reasons(spark, config)[1:], *reasons(spark, config)[:1]
     assert others == ["a JSON array where an object should be"]
-    assert [reason.split(":")[0] for reason in broken] == ["broken gzip", "no column 'label'", "the text is not a string"]
+    assert [reason.split(":")[0] for reason in broken] == [
+        "broken gzip",
+        "no column 'label'",
+        "the text is not a string",
+    ]
     digests = [row["digest"] for row in table(spark, config, QUARANTINE).collect()]
     assert all(len(digest) == 64 for digest in digests)
 
@@ -96,9 +100,7 @@ def test_a_planned_batch_is_finished_by_the_next_run(
     assert reasons(spark, config) == ["a JSON array where an object should be"]
 
 
-def test_a_known_id_with_another_text_is_set_aside(
-    spark: SparkSession, tmp_path: Path, configured: Configure
-) -> None:
+def test_a_known_id_with_another_text_is_set_aside(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
     write_json(tmp_path / "in" / "a.json", [{"text": "one", "id": 1}, {"text": "two", "id": 1}, {"text": "x", "id": 2}])
     config = configured(f"source.path={tmp_path}/in", "source.format=json", "source.id=id")
     ingest.run(spark, config)

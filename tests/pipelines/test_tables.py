@@ -73,6 +73,17 @@ def test_published_splits_are_kept(spark: SparkSession, tmp_path: Path, configur
         clean.run(spark, configured(f"source.path={tmp_path}/in", "source.format=json", "split.salt=1"))
 
 
+def test_a_text_under_two_labels_is_told_once(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
+    config = configured(f"source.path={tmp_path}/in", "source.format=json", "source.label=label")
+    told = []
+    for number, labels in enumerate([["a", "b", "a"], ["c"], ["d"]]):
+        rows = [{"text": "same" if number < 2 else "other", "label": label} for label in labels]
+        write_json(tmp_path / "in" / f"{number}.json", rows)
+        told.append(clean.run(spark, config)["rows"])
+    assert [rows["two_labels"] for rows in told] == [1, 1, 0]
+    assert [rows["duplicates"] for rows in told] == [2, 1, 0]
+
+
 def test_batches_are_one_at_a_time(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
     config = configured(f"source.path={tmp_path}/in", "source.format=json")
     for number in range(3):
@@ -109,10 +120,15 @@ def test_weights_are_scikit_learns_on_bbc(spark: SparkSession, bbc: Config, opti
     assert_weights(spark, bbc, options)
 
 
-def test_weights_are_scikit_learns_in_every_script(
-    spark: SparkSession, tmp_path: Path, configured: Configure
-) -> None:
-    texts = ["İstanbul ΣΟΦΟΣ ΟΔΟΣ", "北京 欢迎你 中文 a", "cafe\u0301 naïve 👍🏽 नमस्ते", "ΟΔΟΣ café 北京", "a", "straße STRASSE"]
+def test_weights_are_scikit_learns_in_every_script(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
+    texts = [
+        "İstanbul ΣΟΦΟΣ ΟΔΟΣ",
+        "北京 欢迎你 中文 a",
+        "cafe\u0301 naïve 👍🏽 नमस्ते",
+        "ΟΔΟΣ café 北京",
+        "a",
+        "straße STRASSE",
+    ]
     write_json(tmp_path / "in" / "a.json", [{"text": text} for text in texts])
     config = configured(f"source.path={tmp_path}/in", "source.format=json", "split.test=0.0", "features.ngrams=2")
     featurize.run(spark, config)

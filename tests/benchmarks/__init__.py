@@ -1,0 +1,1 @@
+"""Figures, never verdicts: `make bench`, or `python -m tests.benchmarks <name> …`."""
