@@ -23,9 +23,11 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "SPARK_CONF_DIR": str(CONF)}
 
 
-def submit(job: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def submit(
+    job: str, *arguments: str, cwd: Path | None = None, master: str = "local[2]"
+) -> subprocess.CompletedProcess[str]:
     """`spark-submit pipelines/<job>.py …` from another folder than the project's."""
-    command = ["spark-submit", "--master", "local[2]", str(ROOT / "pipelines" / f"{job}.py"), *arguments]
+    command = ["spark-submit", "--master", master, str(ROOT / "pipelines" / f"{job}.py"), *arguments]
     return subprocess.run(
         command, cwd=cwd or "/", env=environment(), capture_output=True, text=True, check=False, timeout=300
     )
@@ -33,7 +35,8 @@ def submit(job: str, *arguments: str, cwd: Path | None = None) -> subprocess.Com
 
 def small(tmp_path: Path) -> list[str]:
     """A source of a hundred documents, and a lake."""
-    write_json(tmp_path / "in" / "a.json", [*documents(100), [1]])
+    if not (tmp_path / "in").exists():
+        write_json(tmp_path / "in" / "a.json", [*documents(100), [1]])
     return [
         f"lake={tmp_path}/lake",
         "source=files",
@@ -96,6 +99,13 @@ def test_too_many_ranks_are_told_of_soon(tmp_path: Path) -> None:
     assert done.stderr.strip().splitlines()[-1] == "textmill: train.ranks=3 needs as many free task slots; Spark has 2"
 
 
+def test_two_executors_in_processes_of_their_own(tmp_path: Path) -> None:
+    arguments = [*small(tmp_path), "train.ranks=2"]
+    done = submit("train", *arguments, master="local-cluster[2,1,1024]")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert last_json(done.stdout)["train"]["ranks"] == 2
+
+
 def test_from_the_pyspark_shell(tmp_path: Path) -> None:
     arguments = small(tmp_path)
     script = (
@@ -124,26 +134,44 @@ def test_interrupt_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
     assert_gone(running.pid)
 
 
-@pytest.mark.parametrize("stage", ["looking", "ingest: batch", "clean: batch", "featurize: batch", "train: epoch"])
-def test_a_killed_run_and_a_second_one_make_an_undisturbed_runs_tables(tmp_path: Path, stage: str) -> None:
-    kill_and_repeat(tmp_path, stage, seeds=[0, 1] if stage != "train: epoch" else [0])
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose lake holds what undisturbed runs made: `featurize` and `train`."""
+    folder = tmp_path_factory.mktemp("kills")
+    for job in ("featurize", "train"):
+        assert submit(job, *small(folder), f"dataset={job}").returncode == 0
+    return folder
 
 
-def kill_and_repeat(tmp_path: Path, stage: str, seeds: list[int]) -> None:
+STAGES = ["looking", "ingest: batch", "clean: batch", "featurize: batch", "train: epoch"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_run_and_a_second_one_make_an_undisturbed_runs_tables(field: Path, stage: str, seed: int) -> None:
+    kill_and_repeat(field, stage, seed, longest=2.0)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("stage", STAGES)
+def test_many_kills(field: Path, stage: str, seed: int) -> None:
+    kill_and_repeat(field, stage, seed, longest=4.0)
+
+
+def kill_and_repeat(field: Path, stage: str, seed: int, longest: float) -> None:
     """SIGKILL all processes of a run at a seeded moment of a stage; run again; compare with an undisturbed run."""
     job = "train" if stage.startswith("train") else "featurize"
-    arguments = small(tmp_path)
-    assert submit(job, *arguments, "dataset=undisturbed").returncode == 0
-    for seed in seeds:
-        dataset = f"dataset=killed-{seed}"
-        running = start(job, [*arguments, dataset], tmp_path / f"err-{seed}")
-        wait_for(tmp_path / f"err-{seed}", stage, running)
-        time.sleep(random.Random(f"{stage} {seed}").uniform(0, 2.0))  # noqa: S311
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait(timeout=60)
-        again = submit(job, *arguments, dataset)
-        assert again.returncode == 0, again.stderr[-3000:]
-        assert_equal_lakes(tmp_path / "lake", "undisturbed", f"killed-{seed}")
+    killed = f"{stage.replace(': ', '-')}-{seed}"
+    arguments = [*small(field), f"dataset={killed}"]
+    running = start(job, arguments, field / f"{killed}.err")
+    wait_for(field / f"{killed}.err", stage, running)
+    time.sleep(random.Random(killed).uniform(0, longest))  # noqa: S311
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait(timeout=60)
+    again = submit(job, *arguments)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert_equal_lakes(field / "lake", job, killed)
 
 
 def start(job: str, arguments: list[str], errors: Path) -> subprocess.Popen[bytes]:

@@ -45,5 +45,7 @@ def build(name: str, values: Mapping[str, Any], *, terms: int, classes: int) -> 
         if error.name != f"models.{name}":
             raise
         raise ValueError(f"there is no model {name}") from None
+    if not hasattr(module, "Model"):
+        raise ValueError(f"there is no model {name}")
     model: nn.Module = module.Model(options(module.Options, values, name="model"), terms=terms, classes=classes)
     return model

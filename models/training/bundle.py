@@ -137,6 +137,8 @@ def read_manifest(folder: str, *, models: Collection[str]) -> dict[str, Any]:
         raise ValueError(f"its format is {manifest['format']}, this version reads {FORMAT}")
     if manifest["model"] not in models:
         raise ValueError(f"its model is {manifest['model']!r}, none of {', '.join(sorted(models))}")
+    if not 0 < manifest["documents"] < 2**63:
+        raise ValueError("its number of documents is impossible")
     labels = manifest["labels"]
     if not labels or not all(type(label) is str for label in labels) or labels != sorted(set(labels)):
         raise ValueError("its labels are not distinct strings in sorted order")

@@ -50,7 +50,7 @@ def join(*, timeout_s: float) -> Iterator[Group]:
         yield group
         return
     distributed.init_process_group("gloo", timeout=timedelta(seconds=timeout_s))
-    try:
-        yield group
-    finally:
-        distributed.destroy_process_group()
+    yield group
+    # Not after a failure: the other ranks would find their connections closed, and could record that consequence
+    # before this rank has recorded the cause.
+    distributed.destroy_process_group()

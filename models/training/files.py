@@ -62,7 +62,7 @@ def length(path: str) -> int:
     filesystem, inner = locate(path)
     try:
         found = filesystem.info(inner)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"there is no file {path}") from None
     if found["type"] != "file":
         raise ValueError(f"{path} is not a file")
