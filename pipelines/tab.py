@@ -15,11 +15,11 @@ MAX_BYTES = 10_000_000
 
 
 def rows(path: str) -> Iterator[Row]:
-    """One row a line."""
+    """One row a line that is not empty."""
     split = path.rsplit("/", 1)[-1].removesuffix(".tab")
     with files.opened(path) as stream:
         for number, line in enumerate(stream):
-            if number >= HEADER_LINES:
+            if number >= HEADER_LINES and line.strip():
                 label, _, text = line.decode().rstrip("\r\n").partition("\t")
                 yield Row(text, label, split=split, raw=line)
 

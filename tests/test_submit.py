@@ -116,7 +116,7 @@ def test_from_the_pyspark_shell(tmp_path: Path) -> None:
         ["pyspark", "--master", "local[*]"],
         input=script,
         cwd=tmp_path,
-        env=environment(),
+        env=environment() | {"PYSPARK_DRIVER_PYTHON_OPTS": "-i"},  # the shell, though a pipe feeds it
         capture_output=True,
         text=True,
         check=False,
