@@ -17,6 +17,10 @@ class Reporter:
         self.epochs, self.steps, self.enabled = epochs, steps, enabled
         self.started = self.printed = time.monotonic()
         self.taken = self.documents = 0
+        if enabled:
+            # TorchDistributor's worker prints the first line of a rank itself, before its connection to the driver's
+            # log server is up: an empty one does no harm.
+            sys.stdout.write("\n")
 
     def step(self, epoch: int, loss: float, *, documents: int) -> None:
         """One more step, on `documents` documents; `loss` is the mean of this epoch so far, on this rank."""
