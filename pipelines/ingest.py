@@ -92,7 +92,7 @@ def probed(spark: SparkSession, config: Config, known: DataFrame | None = None) 
     if known is not None:
         fresh = fresh.join(known, ["path", "size", "modified"], "left_anti")
     with step(spark, f"looking at what is new among {len(found):,} files"):
-        rows = fresh.join(_probe(spark, fresh, config), "path")
+        rows = fresh.join(_probe(spark, fresh, config, len(found)), "path")
         if known is not None:  # touched, but not changed
             rows = rows.join(known.select("path", "digest"), ["path", "digest"], "left_anti")
         table = rows.toArrow()
@@ -167,7 +167,7 @@ def _table(spark: SparkSession, found: list[Arrival]) -> DataFrame:
     return spark.createDataFrame(pa.table({name: [getattr(item, name) for item in found] for name in names}))
 
 
-def _probe(spark: SparkSession, fresh: DataFrame, config: Config) -> DataFrame:
+def _probe(spark: SparkSession, fresh: DataFrame, config: Config, files: int) -> DataFrame:
     """Read every new file once: its digest, what is wrong with it as a whole, whether it has any row."""
     source, options = component("source", config.names.source), config.source
 
@@ -176,7 +176,7 @@ def _probe(spark: SparkSession, fresh: DataFrame, config: Config) -> DataFrame:
             rows = [_probed(path, source.rows, options) for path in batch["path"].to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, PROBED)
 
-    return fresh.select("path").repartition(tasks(spark, 1 << 30)).mapInArrow(probe, from_arrow_schema(PROBED))
+    return fresh.select("path").repartition(tasks(spark, files)).mapInArrow(probe, from_arrow_schema(PROBED))
 
 
 def _probed(path: str, rows: Callable[[str, Any], Iterator[Row]], options: Any) -> dict[str, Any]:
