@@ -65,9 +65,8 @@ def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> int:
         )
     settings = {SPLIT_KEY: json.dumps(asdict(split), sort_keys=True)}
     seen = Observation("texts")
-    marked = ranked(rows).observe(
-        seen, F.count_if((F.col("nth_conflict") == 1) & (F.col("batch") == batch)).alias("two_labels")
-    )
+    conflicting = (F.col("nth_text") == 1) & F.col("text_is_new") & F.col("two_labels")
+    marked = ranked(rows, batch).observe(seen, F.count_if(conflicting).alias("two_labels"))
     kept = survivors(marked).where(F.col("batch") == batch)
     lakes.append(kept.withColumn("split", F.col("split").alias("split", metadata=settings)), lake, CLEAN, batch)
     return int(seen.get["two_labels"])
@@ -115,25 +114,26 @@ def drawn(digest: str, split: Split) -> str:
     return "test" if int.from_bytes(draw[:8]) < split.test * 2**64 else "train"
 
 
-def ranked(rows: DataFrame) -> DataFrame:
-    """Where each row stands among those of its text, in the order of (batch, id).
+def ranked(rows: DataFrame, batch: int) -> DataFrame:
+    """Where each row of a batch stands among all of its text, the older documents and its own, by (batch, id).
 
-    `nth_conflict` numbers the rows of a text that stands under two labels or more, the newest first; else null.
+    `first_of_id`: no row before it has its id. `two_labels`: the text stands under two labels or more. All of it is
+    found in one sort, for the rows carry their texts.
     """
     tested = F.col("published") & (F.col("split") == "test")
-    order = [F.col(name) for name in ("batch", "id", "path", "row")]
     text = Window.partitionBy("digest")
+    ordered = text.orderBy("batch", "id", "path", "row")
     labelled = F.when(F.size("labels") > 0, F.col("labels"))
+    older_ids = F.collect_set(F.when(F.col("batch") < batch, F.col("id"))).over(text)
+    repeated = F.coalesce(F.lag("id").over(ordered) == F.col("id"), F.lit(False))
     return rows.select(
         "*",
         tested.alias("tested"),
-        F.row_number().over(text.orderBy(*order)).alias("nth_text"),
-        F.row_number().over(Window.partitionBy("digest", "id").orderBy(*order)).alias("nth_id"),
+        F.row_number().over(ordered).alias("nth_text"),
+        (~repeated & ~F.array_contains(older_ids, F.col("id"))).alias("first_of_id"),
         F.max(tested).over(text).alias("text_is_tested"),
-        F.when(
-            F.min(labelled).over(text) != F.max(labelled).over(text),
-            F.row_number().over(text.orderBy(F.desc("batch"), *order)),
-        ).alias("nth_conflict"),
+        (F.max("batch").over(text) == batch).alias("text_is_new"),
+        (F.min(labelled).over(text) != F.max(labelled).over(text)).alias("two_labels"),
     )
 
 
@@ -143,7 +143,7 @@ def survivors(rows: DataFrame) -> DataFrame:
     A published test document is dropped only where its id came before, so that published figures stay comparable; a
     text that stands in a published test split is dropped from every other split.
     """
-    first = F.when(F.col("tested"), F.col("nth_id") == 1).otherwise((F.col("nth_text") == 1) & ~F.col("text_is_tested"))
+    first = F.when(F.col("tested"), F.col("first_of_id")).otherwise((F.col("nth_text") == 1) & ~F.col("text_is_tested"))
     return rows.where(first).select(*CLEAN.schema.names)
 
 

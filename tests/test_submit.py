@@ -143,7 +143,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-STAGES = ["looking", "ingest: batch", "clean: batch", "featurize: batch", "train: epoch"]
+STAGES = ["ingest: batch", "clean: batch", "featurize: batch", "train: epoch"]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -154,14 +154,14 @@ def test_a_killed_run_and_a_second_one_make_an_undisturbed_runs_tables(field: Pa
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", range(2, 12))
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["looking", *STAGES, "evaluate"])
 def test_many_kills(field: Path, stage: str, seed: int) -> None:
     kill_and_repeat(field, stage, seed, longest=4.0)
 
 
 def kill_and_repeat(field: Path, stage: str, seed: int, longest: float) -> None:
     """SIGKILL all processes of a run at a seeded moment of a stage; run again; compare with an undisturbed run."""
-    job = "train" if stage.startswith("train") else "featurize"
+    job = "train" if stage.startswith(("train", "evaluate")) else "featurize"
     killed = f"{stage.replace(': ', '-')}-{seed}"
     arguments = [*small(field), f"dataset={killed}"]
     running = start(job, arguments, field / f"{killed}.err")

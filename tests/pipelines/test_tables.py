@@ -22,10 +22,10 @@ TABLES = (BATCHES, DOCUMENTS, CLEAN, FEATURES, VOCABULARY)
 
 
 def test_many_runs_make_the_tables_of_one(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
-    rows = documents(40)
+    rows = documents(30)
     source = [f"source.path={tmp_path}/in", "source.format=json", "source.label=label"]
     many, once = (configured(*source, f"dataset={name}") for name in ("many", "once"))
-    for number in range(4):  # each arrival repeats some documents of the one before
+    for number in range(3):  # each arrival repeats some documents of the one before
         write_json(tmp_path / "in" / f"{number}.json", rows[max(0, number * 10 - 3) : number * 10 + 10])
         assert featurize.run(spark, many)["batches"] == [number + 1]
     before = versions(tmp_path / "lake" / "many")
