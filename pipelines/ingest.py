@@ -89,9 +89,12 @@ def probed(spark: SparkSession, config: Config, known: DataFrame | None = None) 
     if not found:
         raise UserError(f"no file is at {config.source.path}")
     fresh = _table(spark, found)
-    if known is not None:
-        fresh = fresh.join(known, ["path", "size", "modified"], "left_anti")
     with step(spark, f"looking at what is new among {len(found):,} files"):
+        if known is not None:
+            unseen = fresh.join(known, ["path", "size", "modified"], "left_anti").toArrow()
+            if not unseen.num_rows:
+                return unseen
+            fresh = spark.createDataFrame(unseen)
         rows = fresh.join(_probe(spark, fresh, config, len(found)), "path")
         if known is not None:  # touched, but not changed
             rows = rows.join(known.select("path", "digest"), ["path", "digest"], "left_anti")
