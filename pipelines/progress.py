@@ -10,7 +10,8 @@ from typing import Any, TextIO
 
 from pyspark.sql import SparkSession
 
-MARK = "@progress "
+from models.training.progress import MARKER
+
 LIVE_SECONDS, PLAIN_SECONDS = 0.5, 10.0
 
 
@@ -93,8 +94,8 @@ class _RankLines:
         return self.stream.isatty()
 
     def _pass(self, line: str) -> None:
-        if MARK in line:
-            state = json.loads(line.split(MARK, 1)[1])
+        if MARKER in line:
+            state = json.loads(line.split(MARKER, 1)[1])
             self.line.show(f"{self.label}: {_described(state)}", last=state["step"] == state["steps"])
         elif line.strip():
             self.line.clear()

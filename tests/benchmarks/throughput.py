@@ -17,7 +17,7 @@ from pyspark.ml.feature import IDF, CountVectorizer, RegexTokenizer
 from pyspark.sql import SparkSession
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from pipelines import featurize, session
+from pipelines import featurize, session, words
 from pipelines.config import DATA, load
 
 COPIES, FILES = 3, 8
@@ -34,6 +34,7 @@ def measure() -> list[dict[str, Any]]:
             _, seconds["spark ml"] = timed(lambda turn=turn: _spark_ml(spark, folder, turn))  # type: ignore[misc]
         seconds |= {f"textmill {stage}": value for stage, value in report["seconds"].items()}
         spark.stop()
+        _, seconds["tokenizing and counting, one core"] = timed(lambda: tokenized(texts))
         _, seconds["scikit-learn"] = timed(lambda: TfidfVectorizer().fit_transform(texts))
     rows = [
         {"side": side, "seconds": round(value, 2), "documents_per_second": round(len(texts) / value)}
@@ -65,6 +66,12 @@ def corpus(folder: Path) -> list[str]:
         part = pa.Table.from_pylist(rows[number * size : (number + 1) * size])
         pq.write_table(part, folder / f"{number}.parquet")
     return [row["text"] for row in rows]
+
+
+def tokenized(texts: list[str]) -> None:
+    """Cut and count all texts as `featurize` does, some thousands at a time, and keep nothing."""
+    for start in range(0, len(texts), 3000):
+        words.terms(texts[start : start + 3000], words.Options())
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
