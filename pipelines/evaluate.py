@@ -8,24 +8,14 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from models.training import metrics
-from pipelines import featurize, report, scoring
+from pipelines import featurize, report, scoring, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError
 from pipelines.lake import FEATURES, PREDICTIONS, Lake
 from pipelines.progress import step
-
-SCORED = pa.schema(
-    {
-        "id": pa.string(),
-        "labels": pa.list_(pa.string()),
-        "predicted": pa.string(),
-        "probability": pa.float32(),
-    }
-)
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -43,7 +33,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     began = time.monotonic()
     identity = scoring.folder(config.bundle).rsplit("/", 1)[-1]
-    known = lakes.last_batch(spark, lake.path(PREDICTIONS), identity) >= snapshot["batch"]
+    known = lakes.last_batch(spark, lake, PREDICTIONS, identity) >= snapshot["batch"]
     scores = score(spark, lake, scoring.folder(config.bundle), snapshot, identity)
     result = {
         "job": "evaluate",
@@ -70,10 +60,9 @@ def score(
 
     None where there is no labelled test document.
     """
-    number = F.lit(snapshot["batch"]).cast("bigint").alias("snapshot")
-    tests = lakes.read(spark, lake, FEATURES).where(
-        (F.col("batch") <= snapshot["batch"]) & (F.col("split") == "test") & (F.size("labels") > 0)
-    )
+    tests = lakes.read(spark, lake, FEATURES, last=snapshot["batch"])
+    tests = tests.where((F.col("split") == "test") & (F.size("labels") > 0))
+    target = lakes.target(lake, PREDICTIONS)
 
     def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = scoring.loaded(folder)
@@ -85,18 +74,22 @@ def score(
                 counts.flatten().to_numpy().astype(np.int64),
                 terms.offsets.to_numpy().astype(np.int64) - terms.offsets[0].as_py(),
             )
-            yield pa.RecordBatch.from_arrays([batch["id"], batch["labels"], best, probability], schema=SCORED)
+            run, number = pa.scalar(identity), pa.scalar(snapshot["batch"], pa.int64())
+            named = [pa.repeat(value, batch.num_rows) for value in (run, number)]
+            columns = [*named, batch["id"], batch["labels"], best, probability]
+            yield pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS.arrow)
 
-    with step(spark, "evaluate: test documents"):
-        scored = tests.select("id", "labels", "terms", "counts").mapInArrow(predict, from_arrow_schema(SCORED))
-        rows = scored.select(F.lit(identity).alias("run"), number, "*")
-        lakes.append(rows, lake, PREDICTIONS, snapshot["batch"], application=identity)
+    if lakes.last_batch(spark, lake, PREDICTIONS, identity) < snapshot["batch"]:
+        with step(spark, "evaluate: test documents"):
+            scored = tests.select("id", "labels", "terms", "counts")
+            told = writing.written(scored, writing.chained(predict, writing.sink(target)))
+            lakes.commit(spark, lake, PREDICTIONS, identity, told, transaction=(identity, snapshot["batch"]))
     return counted(spark, lake, identity, snapshot["batch"], scoring.manifest(folder)["labels"])
 
 
 def counted(spark: SparkSession, lake: Lake, identity: str, batch: int, labels: list[str]) -> dict[str, Any] | None:
     """Exact figures of a run's predictions for a snapshot; a label that the bundle lacks counts as wrong."""
-    rows = lakes.read(spark, lake, PREDICTIONS).where((F.col("run") == identity) & (F.col("snapshot") == batch))
+    rows = lakes.read(spark, lake, PREDICTIONS, identity, identity).where(F.col("snapshot") == batch)
     pairs = rows.groupBy(F.col("labels")[0].alias("label"), "predicted").count().collect()
     if not pairs:
         return None

@@ -1,19 +1,18 @@
 """featurize: from silver to gold. One pass cuts each text into terms; documents, vocabulary and a snapshot follow."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from models.training import tfidf as weighting
-from pipelines import clean, report, words
+from pipelines import clean, report, words, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config
@@ -21,22 +20,11 @@ from pipelines.lake import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
 from pipelines.progress import step
 
 SLICE_BYTES = 4 << 20  # of text, cut at a time: bounds a worker's memory, whatever the documents' sizes
+PARTIAL_ROWS = 1_000_000  # of vocabulary that a task keeps before it sums them
 
-# A worker's output: rows of documents and rows of vocabulary in one stream, so that text is tokenized once.
+# A worker's output: the files of documents that it wrote, and rows of vocabulary: text is tokenized once.
 CUT = pa.schema(
-    {
-        "id": pa.string(),
-        "split": pa.string(),
-        "labels": pa.list_(pa.string()),
-        "target": pa.float64(),
-        "terms": pa.list_(pa.int64()),
-        "counts": pa.list_(pa.int32()),
-        "sequence": pa.list_(pa.int32()),
-        "term": pa.string(),
-        "term_id": pa.int64(),
-        "df": pa.int64(),
-        "count": pa.int64(),
-    }
+    {"file": pa.string(), "term": pa.string(), "id": pa.int64(), "df": pa.int64(), "count": pa.int64()},
 )
 
 
@@ -50,11 +38,10 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
     lake = lakes.of(config)
     before = clean.update(spark, config)
     began = time.monotonic()
-    done = lakes.last_batch(spark, lake.path(SNAPSHOTS))
-    last = lakes.last_batch(spark, lake.path(CLEAN))
-    batches = list(range(done + 1, last + 1))
+    batches = list(range(1 + lakes.last_batch(spark, lake, SNAPSHOTS), 1 + lakes.last_batch(spark, lake, CLEAN)))
     for batch in batches:
-        write(spark, lake, batch, config.features)
+        with step(spark, f"featurize: batch {batch}"):
+            write(spark, lake, batch, config.features)
     status = "done" if batches or before["status"] == "done" else "unchanged"
     taken = sorted({*before["batches"], *batches})
     return {
@@ -67,68 +54,68 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
 
 
 def write(spark: SparkSession, lake: Lake, batch: int, options: words.Options) -> None:
-    """Featurize one batch: features, vocabulary, and last the snapshot that publishes both."""
-    documents = lakes.of_batch(spark, lake, CLEAN, batch).select("id", "text", "split", "labels", "target")
-    rows = documents.mapInArrow(cutter(options), from_arrow_schema(CUT)).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        with step(spark, f"featurize: batch {batch}, documents"):
-            lakes.append(features(rows, batch), lake, FEATURES, batch)
-        with step(spark, f"featurize: batch {batch}, vocabulary"):
-            lakes.append(vocabulary(rows, batch), lake, VOCABULARY, batch)
-    finally:
-        rows.unpersist()
-    with step(spark, f"featurize: batch {batch}, snapshot"):
-        lakes.append(counted(spark, lake, batch), lake, SNAPSHOTS, batch)
+    """Featurize one batch in one job: features, vocabulary, and last the snapshot that publishes both."""
+    targets = lakes.target(lake, FEATURES, order=("key", "id")), lakes.target(lake, VOCABULARY, order=("term",))
+    documents = lakes.read(spark, lake, CLEAN, batch, batch).select("id", "text", "split", "labels", "target")
+    cut = documents.mapInArrow(cutter(options, targets[0], batch), from_arrow_schema(CUT))
+    summed = cut.groupBy("file", "term", "id").agg(F.sum("df").alias("df"), F.sum("count").alias("count"))
+    told = writing.written(summed, gatherer(targets[1], batch))
+    lakes.commit(spark, lake, FEATURES, batch, told)
+    lakes.commit(spark, lake, VOCABULARY, batch, told)
+    lakes.keep(spark, lake, SNAPSHOTS, batch, pa.Table.from_pylist([counted(spark, lake, batch, told)]))
 
 
-def cutter(options: words.Options) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def cutter(options: words.Options, target: writing.Target, batch: int) -> writing.Worker:
     """A worker's function: id, text, split, labels, target -> `CUT`."""
 
     def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        writer = writing.Writer(target)
         partial: list[pa.Table] = []
-        for batch in batches:
-            for piece in _slices(batch):
+        for rows in batches:
+            for piece in _slices(rows):
                 found = words.terms(piece["text"].to_pylist(), options)
-                yield _documents(piece, found)
+                yield from _files(writer.add(_features(piece, found, batch)))
                 partial.append(_vocabulary(found, piece["split"].to_numpy(zero_copy_only=False) == "train"))
+                if sum(table.num_rows for table in partial) > PARTIAL_ROWS:
+                    yield from _cut(_summed(partial))
+                    partial = []
+        yield from _files(writer.close())
         if partial:
-            yield from _summed(partial)
+            yield from _cut(_summed(partial))
 
     return cut
 
 
-def features(rows: DataFrame, batch: int) -> DataFrame:
-    """The documents among a worker's rows as `lake.FEATURES`, by key, so that a range of keys is a range of rows."""
-    return (
-        rows.where("id is not null")
-        .select(F.lit(batch).cast("bigint").alias("batch"), F.xxhash64("id").alias("key"), "*")
-        .sortWithinPartitions("key", "id")
-        .select(*FEATURES.schema.names)
-    )
+def gatherer(target: writing.Target, batch: int) -> writing.Worker:
+    """A worker's function: `CUT`, summed -> `TOLD`: the terms are written, what is told of files is passed on."""
+
+    def gather(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        writer = writing.Writer(target)
+        for rows in batches:
+            terms = pc.is_null(rows["file"])
+            yield rows.filter(pc.invert(terms)).select(["file"])
+            table = pa.Table.from_batches([rows.filter(terms)])
+            yield from writing.told(writer.add(table.append_column("batch", _repeated(batch, table.num_rows))))
+        yield from writing.told(writer.close())
+
+    return gather
 
 
-def vocabulary(rows: DataFrame, batch: int) -> DataFrame:
-    """The terms among a worker's rows as `lake.VOCABULARY`."""
-    return (
-        rows.where("term is not null")
-        .groupBy("term", F.col("term_id").alias("id"))
-        .agg(F.sum("df").alias("df"), F.sum("count").alias("count"))
-        .withColumn("batch", F.lit(batch).cast("bigint"))
-        .select(*VOCABULARY.schema.names)
-    )
-
-
-def counted(spark: SparkSession, lake: Lake, batch: int) -> DataFrame:
-    """The row of `lake.SNAPSHOTS` that publishes everything up to a batch."""
-    documents = lakes.read(spark, lake, FEATURES).where(F.col("batch") <= batch)
-    versions = {table.place: lakes.version(spark, lake.path(table)) for table in (FEATURES, VOCABULARY)}
-    return documents.agg(
-        F.lit(batch).cast("bigint").alias("batch"),
-        F.count("*").alias("documents"),
-        F.count_if(F.col("split") == "train").alias("train"),
-        F.count_if(F.col("split") == "test").alias("test"),
-        *[F.lit(number).cast("bigint").alias(f"{place}_version") for place, number in versions.items()],
-    )
+def counted(spark: SparkSession, lake: Lake, batch: int, told: list[writing.Told]) -> dict[str, int]:
+    """The row of `lake.SNAPSHOTS` that publishes everything up to a batch: the one before, and what is new."""
+    before = lakes.rows(spark, lake, SNAPSHOTS, batch - 1, batch - 1).to_pylist()
+    new = [item for item in told if item["table"] == FEATURES.place]
+    numbers = {
+        "documents": sum(item["rows"] for item in new),
+        "train": sum(item["splits"].get("train", 0) for item in new),
+        "test": sum(item["splits"].get("test", 0) for item in new),
+    }
+    for earlier in before:
+        numbers = {name: number + earlier[name] for name, number in numbers.items()}
+    return numbers | {
+        "features_version": lakes.version(spark, lake, FEATURES),
+        "vocabulary_version": lakes.version(spark, lake, VOCABULARY),
+    }
 
 
 def select_vocabulary(
@@ -142,8 +129,7 @@ def select_vocabulary(
         UserError: two terms share an id.
     """
     terms = (
-        lakes.read(spark, lake, VOCABULARY)
-        .where(F.col("batch") <= snapshot["batch"])
+        lakes.read(spark, lake, VOCABULARY, last=snapshot["batch"])
         .groupBy("id")
         .agg(
             F.min("term").alias("term"),
@@ -169,8 +155,7 @@ def tfidf(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: we
     idf = F.log((snapshot["train"] + one) / (F.col("df") + one)) + 1
     frequency = F.log("count") + 1 if options.sublinear else F.col("count").cast("double")
     pairs = (
-        lakes.read(spark, lake, FEATURES)
-        .where(F.col("batch") <= snapshot["batch"])
+        lakes.read(spark, lake, FEATURES, last=snapshot["batch"])
         .select(
             F.col("id").alias("document"),
             F.explode(F.arrays_zip(F.col("terms").alias("id"), F.col("counts").alias("count"))),
@@ -196,14 +181,17 @@ def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         start = end
 
 
-def _documents(piece: pa.RecordBatch, found: words.Terms) -> pa.RecordBatch:
+def _features(piece: pa.RecordBatch, found: words.Terms, batch: int) -> pa.Table:
+    """Documents as `lake.FEATURES`."""
     offsets = pa.array(found.offsets, pa.int32())
+    positions = pa.array(found.word_offsets, pa.int32())
     columns: dict[str, Any] = {name: piece[name] for name in ("id", "split", "labels", "target")}
+    columns["batch"] = _repeated(batch, piece.num_rows)
+    columns["key"] = words.term_ids(piece["id"])
     columns["terms"] = pa.ListArray.from_arrays(offsets, pa.array(found.ids[found.codes]))
     columns["counts"] = pa.ListArray.from_arrays(offsets, pa.array(found.counts, pa.int32()))
-    positions = pa.array(found.word_offsets, pa.int32())
     columns["sequence"] = pa.ListArray.from_arrays(positions, pa.array(found.words, pa.int32()))
-    return _cut_batch(columns, piece.num_rows)
+    return pa.table(columns)
 
 
 def _vocabulary(found: words.Terms, train: Any) -> pa.Table:
@@ -212,23 +200,31 @@ def _vocabulary(found: words.Terms, train: Any) -> pa.Table:
     codes, size = found.codes[counted_here], len(found.ids)
     df = np.bincount(codes, minlength=size)
     count = np.bincount(codes, weights=found.counts[counted_here], minlength=size).astype(np.int64)
-    return pa.table({"term": found.names, "term_id": found.ids, "df": df, "count": count})
+    return pa.table({"term": found.names, "id": found.ids, "df": df, "count": count})
 
 
-def _summed(partial: list[pa.Table]) -> Iterator[pa.RecordBatch]:
+def _summed(partial: list[pa.Table]) -> pa.Table:
     """The vocabularies of a task's slices as one."""
-    table = pa.concat_tables(partial).group_by(["term", "term_id"]).aggregate([("df", "sum"), ("count", "sum")])
-    table = table.rename_columns(["term", "term_id", "df", "count"])
-    for batch in table.to_batches(max_chunksize=100_000):
-        yield _cut_batch({name: batch[name] for name in table.column_names}, batch.num_rows)
+    table = pa.concat_tables(partial).group_by(["term", "id"]).aggregate([("df", "sum"), ("count", "sum")])
+    return table.rename_columns(["term", "id", "df", "count"])
 
 
-def _cut_batch(columns: dict[str, Any], rows: int) -> pa.RecordBatch:
-    """`columns` as a batch of `CUT`, null in the others."""
-    arrays = [
-        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type) for field in CUT
+def _files(told: Iterable[writing.Told]) -> Iterator[pa.RecordBatch]:
+    for batch in writing.told(told):
+        yield from _cut(pa.Table.from_batches([batch]))
+
+
+def _cut(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """A table as record batches of `CUT`, null in the columns that it lacks."""
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in CUT
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=CUT)
+    yield from pa.table(columns, schema=CUT).to_batches(max_chunksize=100_000)
+
+
+def _repeated(batch: int, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(batch, pa.int64()), rows)
 
 
 if __name__ == "__main__":

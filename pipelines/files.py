@@ -31,6 +31,11 @@ def absolute(path: str) -> str:
     return "file://" + os.path.abspath(path.removeprefix("file:"))
 
 
+def plain(path: str) -> str:
+    """Hadoop's way to write an address (`file:/a`), as ours (`file:///a`)."""
+    return "file:///" + path.removeprefix("file:").lstrip("/") if path.startswith("file:") else path
+
+
 def located(path: str) -> str:
     """Where `package:<name>/<file>` lies on this machine (found without importing the package); else `path`."""
     if not path.startswith("package:"):

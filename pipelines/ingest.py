@@ -8,18 +8,21 @@ from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Observation, SparkSession, Window
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines import lake as lakes
-from pipelines import report
+from pipelines import report, writing
 from pipelines.command import main
 from pipelines.config import Config, UserError, component
 from pipelines.files import Arrival, sha256
 from pipelines.formats import BrokenFile, Row, UnknownColumn, check_file
 from pipelines.lake import BATCHES, DOCUMENTS, QUARANTINE, Lake
 from pipelines.progress import step
+from pipelines.reading import AS_IT_IS, Step
+from pipelines.writing import TOLD
 
 PROBED = pa.schema(
     {
@@ -46,8 +49,8 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
     """
     began = time.monotonic()
     lake = lakes.of(config)
-    first = 1 + min(lakes.last_batch(spark, lake.path(table)) for table in (DOCUMENTS, QUARANTINE))
-    planned = lakes.last_batch(spark, lake.path(BATCHES))
+    first = 1 + lakes.last_batch(spark, lake, DOCUMENTS)
+    planned = lakes.last_batch(spark, lake, BATCHES)
     taken = list(range(first, planned + 1))  # planned by a run that did not live to take them
     for batch in taken:
         take(spark, lake, batch)
@@ -60,104 +63,108 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
 
 def plan(spark: SparkSession, config: Config, lake: Lake, batch: int) -> bool:
     """Record which files batch `batch` takes; False, and nothing recorded, where there is nothing new."""
-    known = lakes.read(spark, lake, BATCHES) if batch > 1 else None
-    rows = probed(spark, config, known)
-    if not rows.num_rows:
+    known = lakes.rows(spark, lake, BATCHES).select(["path", "size", "modified", "digest"]) if batch > 1 else None
+    found = probed(spark, config, known)
+    if not found.num_rows:
         return False
     settings = json.dumps(dataclasses.asdict(config.source), sort_keys=True)
-    planned = spark.createDataFrame(rows).select(
-        F.lit(batch).cast("bigint").alias("batch"),
-        F.lit(config.names.source).alias("source"),
-        F.lit(settings).alias("settings"),
-        *["path", "name", "size", "modified", "digest", "problem"],
-    )
-    lakes.append(planned.coalesce(1).sortWithinPartitions("path"), lake, BATCHES, batch)
-    return True
+    found = found.append_column("source", [[config.names.source] * found.num_rows])
+    found = found.append_column("settings", [[settings] * found.num_rows])
+    return lakes.keep(spark, lake, BATCHES, batch, found.sort_by("path"))
 
 
-def probed(spark: SparkSession, config: Config, known: DataFrame | None = None) -> pa.Table:
+def probed(spark: SparkSession, config: Config, known: pa.Table | None = None) -> pa.Table:
     """The source's files that are not `known`: path, name, size, modified, and what `PROBED` says of each.
 
     Raises:
         UserError: nothing is at the path, no file has the columns asked for, or (with nothing known) any row.
     """
     source = component("source", config.names.source)
-    try:
-        found = source.arrivals(spark, config.source)
-    except FileNotFoundError as error:
-        raise UserError(str(error)) from error
-    if not found:
-        raise UserError(f"no file is at {config.source.path}")
-    fresh = _table(spark, found)
-    with step(spark, f"looking at what is new among {len(found):,} files"):
+    with step(spark, "looking at what is new"):
+        try:
+            found = source.arrivals(spark, config.source)
+        except FileNotFoundError as error:
+            raise UserError(str(error)) from error
+        if not found:
+            raise UserError(f"no file is at {config.source.path}")
+        fresh = _table(found)
         if known is not None:
-            unseen = fresh.join(known, ["path", "size", "modified"], "left_anti").toArrow()
-            if not unseen.num_rows:
-                return unseen
-            fresh = spark.createDataFrame(unseen)
-        rows = fresh.join(_probe(spark, fresh, config, len(found)), "path")
+            fresh = fresh.join(known, ["path", "size", "modified"], join_type="left anti")
+        if not fresh.num_rows:
+            return fresh
+        fresh = fresh.join(_probe(spark, fresh, config), "path")
         if known is not None:  # touched, but not changed
-            rows = rows.join(known.select("path", "digest"), ["path", "digest"], "left_anti")
-        table = rows.toArrow()
-    if table.num_rows:
-        _check(table, config, first=known is None)
-    return table
+            fresh = fresh.join(known, ["path", "digest"], join_type="left anti")
+    if fresh.num_rows:
+        _check(fresh, config, first=known is None)
+    return fresh
 
 
 def take(spark: SparkSession, lake: Lake, batch: int) -> None:
-    """Write a planned batch's documents, then what was rejected. All of it follows from the plan."""
-    planned = lakes.of_batch(spark, lake, BATCHES, batch)
-    first = planned.select("source", "settings").first()
-    assert first, f"batch {batch} has no plan"
-    source = component("source", first["source"])
-    options = source.Options(**json.loads(first["settings"]))
-    files = {row["good"]: row["count"] for row in planned.groupBy(F.isnull("problem").alias("good")).count().collect()}
-    good = planned.where("problem is null").repartition(tasks(spark, files.get(True, 0)))
-    rows = source.read(spark, good, options)
-    if getattr(options, "id", None):
-        rows = with_conflicts(rows, lakes.read(spark, lake, DOCUMENTS).where(F.col("batch") < batch))
-    seen = Observation("rows")
-    if lakes.last_batch(spark, lake.path(DOCUMENTS)) < batch:
-        with step(spark, f"ingest: batch {batch}, reading {files.get(True, 0):,} files"):
-            watched = rows.observe(seen, F.count_if(F.col("reason").isNotNull()).alias("bad"))
-            lakes.append(documents(watched, batch), lake, DOCUMENTS, batch)
-            if not seen.get["bad"]:  # the files need not be read again for rows that are not there
-                rows = rows.limit(0)
-    with step(spark, f"ingest: batch {batch}, setting bad rows aside"):
-        lakes.append(rejected(rows, planned, batch), lake, QUARANTINE, batch)
+    """Write a planned batch: what was rejected, then the documents, whose commit says that it is taken."""
+    planned = lakes.rows(spark, lake, BATCHES, batch, batch)
+    good = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
+    targets = lakes.target(lake, DOCUMENTS), lakes.target(lake, QUARANTINE)
+    with step(spark, f"ingest: batch {batch}, reading {good.num_rows:,} files"):
+        told = _read(spark, lake, planned, good, batch, keeper(*targets, batch)) if good.num_rows else []
+        bad_files = planned.filter(pc.is_valid(planned["problem"]))
+        if bad_files.num_rows:
+            rows = bad_files.append_column("row", pa.nulls(bad_files.num_rows, pa.int64()))
+            rows = rows.append_column("reason", bad_files["problem"])
+            told.append(writing.write(targets[1], f"{targets[1].token}-files.parquet", rows))
+        # Readers look for the table even where nothing is wrong.
+        if any(item["table"] == QUARANTINE.place for item in told) or lakes.version(spark, lake, QUARANTINE) < 0:
+            lakes.commit(spark, lake, QUARANTINE, batch, told)
+        lakes.commit(spark, lake, DOCUMENTS, batch, told)
 
 
-def documents(rows: DataFrame, batch: int) -> DataFrame:
-    """The good rows as `lake.DOCUMENTS`."""
-    return rows.where("reason is null").select(
-        F.lit(batch).cast("bigint").alias("batch"),
-        *["id", "path", "row", "text"],
-        F.lit(None).cast("binary").alias("content"),
-        "labels",
-        F.lit(None).cast("double").alias("target"),
-        *["split", "digest"],
-    )
+def _read(
+    spark: SparkSession, lake: Lake, planned: pa.Table, good: pa.Table, batch: int, keep: writing.Worker
+) -> list[writing.Told]:
+    """Read a batch's good files through `keep`; what it tells of the files that it wrote."""
+    source = component("source", planned["source"][0].as_py())
+    options = source.Options(**json.loads(planned["settings"][0].as_py()))
+    spread = spark.createDataFrame(good).repartition(tasks(spark, good.num_rows))
+    if not getattr(options, "id", None):
+        rows = source.read(spark, spread, options, Step(keep, TOLD))
+        return [json.loads(row["file"]) for row in rows.collect()]
+    # Whether an id is known can be told of all rows together only.
+    raw = source.read(spark, spread, options, AS_IT_IS)
+    return writing.written(with_conflicts(raw, lakes.read(spark, lake, DOCUMENTS, last=batch - 1)), keep)
 
 
-def rejected(rows: DataFrame, planned: DataFrame, batch: int) -> DataFrame:
-    """The bad rows, and the bad files of the plan, as `lake.QUARANTINE`."""
-    number = F.lit(batch).cast("bigint").alias("batch")
-    bad_files = planned.where("problem is not null").select(
-        number, "path", F.lit(None).cast("bigint").alias("row"), F.col("problem").alias("reason"), "digest"
-    )
-    bad_rows = rows.where("reason is not null").select(number, "path", "row", "reason", "digest")
-    return bad_files.union(bad_rows)
+def keeper(documents: writing.Target, quarantine: writing.Target, batch: int) -> writing.Worker:
+    """A worker's function: `reading.RAW` -> `TOLD`, the good rows written to one table and the bad ones to another."""
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        kept, rejected = writing.Writer(documents), writing.Writer(quarantine)
+        for raw in batches:
+            good = pc.is_null(raw["reason"])
+            yield from writing.told(kept.add(_as(raw.filter(good), documents.columns, batch)))
+            yield from writing.told(rejected.add(_as(raw.filter(pc.invert(good)), quarantine.columns, batch)))
+        yield from writing.told(kept.close())
+        yield from writing.told(rejected.close())
+
+    return work
+
+
+def _as(rows: pa.RecordBatch, columns: pa.Schema, batch: int) -> pa.Table:
+    """Rows with a table's columns: those it has, the batch, and null in the others."""
+    arrays = [
+        rows[field.name] if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type)
+        for field in columns
+    ]
+    arrays[0] = pa.repeat(pa.scalar(batch, pa.int64()), rows.num_rows)
+    return pa.Table.from_arrays(arrays, schema=columns)
 
 
 def with_conflicts(rows: DataFrame, known: DataFrame) -> DataFrame:
     """Reject rows whose id is known, from an earlier batch or an earlier row, with another text."""
-    columns = rows.columns
-    older = known.select("id", "digest", F.lit(0).alias("age"))
-    both = rows.withColumn("age", F.lit(1)).unionByName(older, allowMissingColumns=True)
-    first = Window.partitionBy("id").orderBy("age", "path", "row")
-    conflict = F.col("id").isNotNull() & (F.col("digest") != F.first("digest").over(first))
+    older = known.groupBy("id").agg(F.any_value("digest").alias("known"))  # one id has one text
+    first = F.first("digest").over(Window.partitionBy("id").orderBy("path", "row"))
+    conflict = F.col("id").isNotNull() & (F.col("digest") != F.coalesce("known", first))
     reason = F.coalesce("reason", F.when(conflict, F.lit("the id is known with another text")))
-    return both.withColumn("reason", reason).where("age = 1").select(*columns)
+    return rows.join(older, "id", "left").withColumn("reason", reason).select(*rows.columns)
 
 
 def tasks(spark: SparkSession, files: int) -> int:
@@ -165,12 +172,12 @@ def tasks(spark: SparkSession, files: int) -> int:
     return max(1, min(files, 4 * int(spark.sparkContext.defaultParallelism)))
 
 
-def _table(spark: SparkSession, found: list[Arrival]) -> DataFrame:
+def _table(found: list[Arrival]) -> pa.Table:
     names = [item.name for item in dataclasses.fields(Arrival)]
-    return spark.createDataFrame(pa.table({name: [getattr(item, name) for item in found] for name in names}))
+    return pa.table({name: [getattr(item, name) for item in found] for name in names})
 
 
-def _probe(spark: SparkSession, fresh: DataFrame, config: Config, files: int) -> DataFrame:
+def _probe(spark: SparkSession, fresh: pa.Table, config: Config) -> pa.Table:
     """Read every new file once: its digest, what is wrong with it as a whole, whether it has any row."""
     source, options = component("source", config.names.source), config.source
 
@@ -179,7 +186,8 @@ def _probe(spark: SparkSession, fresh: DataFrame, config: Config, files: int) ->
             rows = [_probed(path, source.rows, options) for path in batch["path"].to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, PROBED)
 
-    return fresh.select("path").repartition(tasks(spark, files)).mapInArrow(probe, from_arrow_schema(PROBED))
+    paths = spark.createDataFrame(fresh.select(["path"])).repartition(tasks(spark, fresh.num_rows))
+    return paths.mapInArrow(probe, from_arrow_schema(PROBED)).toArrow()
 
 
 def _probed(path: str, rows: Callable[[str, Any], Iterator[Row]], options: Any) -> dict[str, Any]:

@@ -2,20 +2,29 @@
 
 Every table is append-only. What a stage writes for a batch goes into one Delta commit a table, marked with the
 batch's number as the transaction's version: writing it again changes nothing, and the highest number recorded is how
-far the table has come (Delta protocol, "Transaction Identifiers").
+far the table has come (Delta protocol, "Transaction Identifiers"). A table's first column is its key: all rows of a
+commit have the same, so that a reader finds a batch's or a run's files in the log.
 """
 
 import hashlib
 import json
+import re
+import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.dataset as ds
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from pipelines import files, words
+from models.training.files import locate
+from pipelines import files, kernel, words, writing
 from pipelines.config import Config, UserError
+from pipelines.kernel import Key
 
 
 @dataclass(frozen=True)
@@ -28,8 +37,18 @@ class Table:
 
     @property
     def schema(self) -> StructType:
-        """The contract that `append` checks."""
+        """The contract that `written` and `keep` check."""
         return StructType.fromDDL(self.columns)
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The same for record batches."""
+        return to_arrow_schema(self.schema)
+
+    @property
+    def key(self) -> str:
+        """The column that all rows of a commit share."""
+        return str(self.schema.names[0])
 
 
 BATCHES = Table(
@@ -108,50 +127,83 @@ def features_digest(options: words.Options) -> str:
     return hashlib.sha256(json.dumps(asdict(options), sort_keys=True).encode()).hexdigest()[:8]
 
 
-def exists(spark: SparkSession, path: str) -> bool:
-    """Whether a Delta table is there."""
-    return version(spark, path) >= 0
+APPLICATION = "textmill"
 
 
-def version(spark: SparkSession, path: str) -> int:
-    """The newest Delta version of a table, -1 where there is none."""
-    return int(_snapshot(spark, path).version())
-
-
-def last_batch(spark: SparkSession, path: str, application: str = "textmill") -> int:
+def last_batch(spark: SparkSession, lake: Lake, table: Table, application: str = APPLICATION) -> int:
     """The highest batch that a table holds completely, 0 where there is none."""
-    found = _snapshot(spark, path).transactions().get(application)
-    return int(found.get()) if found.isDefined() else 0
+    return kernel.transaction(spark, lake.path(table), application)
 
 
-def read(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
-    """A table's rows; none where the table is not there yet."""
-    path = lake.path(table)
-    if not exists(spark, path):
+def version(spark: SparkSession, lake: Lake, table: Table) -> int:
+    """The table's newest Delta version, -1 where it is not there."""
+    return kernel.version(spark, lake.path(table))
+
+
+def properties(spark: SparkSession, lake: Lake, table: Table) -> dict[str, str]:
+    """What its first commit said of the table as a whole; nothing where it is not there."""
+    return kernel.properties(spark, lake.path(table))
+
+
+def target(lake: Lake, table: Table, order: tuple[str, ...] = ()) -> writing.Target:
+    """Where a job's workers write rows of a table; each call names another job."""
+    token = f"part-{secrets.token_hex(8)}"
+    return writing.Target(table.place, lake.path(table), table.arrow, token, order)
+
+
+def commit(
+    spark: SparkSession,
+    lake: Lake,
+    table: Table,
+    key: Key,
+    told: Iterable[writing.Told],
+    *,
+    transaction: tuple[str, int] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> bool:
+    """Make files that workers wrote the rows of a batch (or run), in one commit; False where it is there already."""
+    if transaction is None and isinstance(key, int):
+        transaction = (APPLICATION, key)
+    added = writing.data_files(told, table.place)
+    return kernel.commit(spark, lake.path(table), table.schema, added, key=key, transaction=transaction, more=more)
+
+
+def keep(spark: SparkSession, lake: Lake, table: Table, key: Key, rows: pa.Table) -> bool:
+    """Write and commit a few rows from the driver; their first column is `key`."""
+    place = target(lake, table)
+    whole = rows.append_column(table.key, [[key] * rows.num_rows]).select(table.arrow.names).cast(table.arrow)
+    told = [writing.write(place, f"{place.token}.parquet", whole)] if rows.num_rows else []
+    return commit(spark, lake, table, key, told)
+
+
+def read(spark: SparkSession, lake: Lake, table: Table, first: Key | None = None, last: Key | None = None) -> DataFrame:
+    """A table's rows with keys from `first` to `last`; none where the table is not there yet."""
+    paths = addresses(spark, lake, table, first, last)
+    if not paths:
         return spark.createDataFrame([], table.schema)
-    return spark.read.format("delta").load(path)
+    plain = [re.sub(r"([*?\[\]{}\\])", r"\\\1", path) for path in paths]  # no globs
+    whole = spark.read.schema(table.schema).parquet(*plain)
+    return whole if first is last is None else whole.where(_within(F.col(table.key), first, last))
 
 
-def append(rows: DataFrame, lake: Lake, table: Table, batch: int, application: str = "textmill") -> None:
-    """Write all rows of a batch in one commit, or nothing where they are there already.
-
-    Raises:
-        AssertionError: the rows are not of the table's columns and types.
-    """
-    kept = rows.select(*table.schema.names)
-    found = [(item.name, item.dataType) for item in kept.schema]
-    assert found == [(item.name, item.dataType) for item in table.schema], f"{table.place}: {found}"
-    writer = kept.write.format("delta").mode("append")
-    writer = writer.option("txnAppId", application).option("txnVersion", batch)
-    # Statistics only of the leading column, the batch: a reader of new batches skips the files of the old ones,
-    # and no writer computes minima and maxima of texts. Old rows are never rewritten.
-    writer = writer.option("delta.dataSkippingNumIndexedCols", 1).option("delta.appendOnly", "true")
-    writer.save(lake.path(table))
+def addresses(
+    spark: SparkSession, lake: Lake, table: Table, first: Key | None = None, last: Key | None = None
+) -> list[str]:
+    """The files that hold a table's rows with keys from `first` to `last`, and perhaps others."""
+    found = kernel.files(spark, lake.path(table), table.key, first, last)
+    return [files.plain(path) for path in found]
 
 
-def of_batch(spark: SparkSession, lake: Lake, table: Table, batch: int) -> DataFrame:
-    """The rows of one batch."""
-    return read(spark, lake, table).where(F.col("batch") == batch)
+def rows(spark: SparkSession, lake: Lake, table: Table, first: Key | None = None, last: Key | None = None) -> pa.Table:
+    """As `read`, but here in the driver and without a Spark job: for tables of a few rows a batch."""
+    found = _dataset(spark, lake, table, first, last)
+    return found.to_table() if found else table.arrow.empty_table()
+
+
+def count(spark: SparkSession, lake: Lake, table: Table, first: Key | None = None, last: Key | None = None) -> int:
+    """How many rows have keys from `first` to `last`; read from the files' footers."""
+    found = _dataset(spark, lake, table, first, last)
+    return int(found.count_rows()) if found else 0
 
 
 def snapshot(spark: SparkSession, lake: Lake, wanted: str) -> dict[str, Any]:
@@ -160,23 +212,25 @@ def snapshot(spark: SparkSession, lake: Lake, wanted: str) -> dict[str, Any]:
     Raises:
         UserError: there is none.
     """
-    rows = read(spark, lake, SNAPSHOTS)
-    if wanted != "latest":
-        if not wanted.isdigit():
-            raise UserError(f"snapshot={wanted} is neither 'latest' nor a batch number")
-        rows = rows.where(F.col("batch") == int(wanted))
-    found = rows.orderBy(F.desc("batch")).limit(1).collect()
+    if wanted != "latest" and not wanted.isdigit():
+        raise UserError(f"snapshot={wanted} is neither 'latest' nor a batch number")
+    number = last_batch(spark, lake, SNAPSHOTS) if wanted == "latest" else int(wanted)
+    found: list[dict[str, Any]] = rows(spark, lake, SNAPSHOTS, number, number).to_pylist()
     if not found:
         raise UserError(f"{lake.root}/{lake.dataset} has no snapshot {wanted} of the features {lake.features}")
-    return found[0].asDict()  # type: ignore[no-any-return]
+    return found[0]
 
 
-def _log(spark: SparkSession, path: str) -> Any:
-    delta = spark._jvm.org.apache.spark.sql.delta.DeltaLog
-    return delta.forTable(spark._jsparkSession, path)
+def _dataset(spark: SparkSession, lake: Lake, table: Table, first: Key | None, last: Key | None) -> Any:
+    located = [locate(path) for path in addresses(spark, lake, table, first, last)]
+    if not located:
+        return None
+    whole = ds.dataset([path for _, path in located], schema=table.arrow, filesystem=located[0][0], format="parquet")
+    return whole if first is last is None else whole.filter(_within(ds.field(table.key), first, last))
 
 
-def _snapshot(spark: SparkSession, path: str) -> Any:
-    """Delta's own view of the newest state. Its Python interface does not offer the recorded transactions."""
-    nothing = spark._jvm.scala.Option.empty()
-    return _log(spark, path).update(False, nothing, nothing)
+def _within(column: Any, first: Key | None, last: Key | None) -> Any:
+    """Whether a key lies within the bounds that are given, one at least; for Spark's columns and for Arrow's."""
+    if last is None:
+        return column >= first
+    return column <= last if first is None else (column >= first) & (column <= last)

@@ -2,20 +2,20 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipelines import files, ingest, scoring, words
-from pipelines import lake as lakes
+from pipelines import files, ingest, kernel, scoring, words
 from pipelines.command import main
 from pipelines.config import Config, UserError, component
 from pipelines.progress import step
+from pipelines.reading import Step
+from pipelines.writing import Worker
 
 OUTPUT = pa.schema(
     {
@@ -46,7 +46,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     began = time.monotonic()
     planned = ingest.probed(spark, dataclasses.replace(config, source=unlabelled(config.source)))
     with step(spark, f"predict: {planned.num_rows:,} files"):
-        rows = predicted(spark, config, spark.createDataFrame(planned), folder, scoring.features(manifest))
+        rows = predicted(spark, config, planned, folder, scoring.features(manifest))
         rows.write.format("delta").mode("overwrite").save(output)
     totals = spark.read.format("delta").load(output).agg(F.count("*"), F.count("predicted")).first()
     assert totals
@@ -62,22 +62,18 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     }
 
 
-def predicted(
-    spark: SparkSession, config: Config, planned: DataFrame, folder: str, options: words.Options
-) -> DataFrame:
+def predicted(spark: SparkSession, config: Config, planned: pa.Table, folder: str, options: words.Options) -> DataFrame:
     """The planned files' rows as `OUTPUT`; a file that cannot be read is one row."""
     source = component("source", config.names.source)
-    good = planned.where("problem is null")
-    raw = source.read(spark, good.repartition(ingest.tasks(spark, good.count())), unlabelled(config.source))
-    rows = raw.select("path", "row", "id", "text", "reason").mapInArrow(
-        scorer(folder, options), from_arrow_schema(OUTPUT)
-    )
-    bad = planned.where("problem is not null").select("path", F.col("problem").alias("reason"))
-    return rows.unionByName(bad, allowMissingColumns=True)
+    good = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
+    spread = spark.createDataFrame(good).repartition(ingest.tasks(spark, good.num_rows))
+    rows = source.read(spark, spread, unlabelled(config.source), Step(scorer(folder, options), OUTPUT))
+    bad = spark.createDataFrame(planned.select(["path", "problem"])).where("problem is not null")
+    return rows.unionByName(bad.withColumnRenamed("problem", "reason"), allowMissingColumns=True)
 
 
-def scorer(folder: str, options: words.Options) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A worker's function: path, row, id, text, reason -> `OUTPUT`."""
+def scorer(folder: str, options: words.Options) -> Worker:
+    """A worker's function: `reading.RAW` -> `OUTPUT`."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = scoring.loaded(folder)
@@ -115,7 +111,7 @@ def check_output(spark: SparkSession, output: str) -> None:
         found = files.listing(output)
     except FileNotFoundError:
         return
-    columns = spark.read.format("delta").load(output).columns if lakes.exists(spark, output) else None
+    columns = spark.read.format("delta").load(output).columns if kernel.version(spark, output) >= 0 else None
     if found and columns != OUTPUT.names:
         raise UserError(f"output={output} holds something else; name a new folder")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -14,6 +14,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines.formats import Row
 from pipelines.words import normalise
+from pipelines.writing import Worker, chained
 
 SPLITS = ("train", "validation", "test")
 Reader = Callable[[str], Iterator[Row]]
@@ -34,6 +35,16 @@ RAW = pa.schema(
 BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
 
 
+class Step(NamedTuple):
+    """What is done with `RAW` where it is read, in the same process, and the columns of what that gives."""
+
+    work: Worker
+    gives: pa.Schema
+
+
+AS_IT_IS = Step(iter, RAW)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a row must keep to: its text's size in UTF-8, and whether it needs a label."""
@@ -42,8 +53,8 @@ class Limits:
     label_needed: bool
 
 
-def by_file(plan: DataFrame, reader: Reader, limits: Limits) -> DataFrame:
-    """Read the planned files (`path`, `name`), each in one task: one row of `RAW` for each of theirs."""
+def by_file(plan: DataFrame, reader: Reader, limits: Limits, step: Step) -> DataFrame:
+    """Read the planned files (`path`, `name`), each in one task: one row of `RAW` for each of theirs, then `step`."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -51,11 +62,11 @@ def by_file(plan: DataFrame, reader: Reader, limits: Limits) -> DataFrame:
                 rows = checked(reader(path), name, limits)
                 yield from _packed((path, name, number, *row) for number, row in enumerate(rows))
 
-    return plan.select("path", "name").mapInArrow(read, from_arrow_schema(RAW))
+    return plan.select("path", "name").mapInArrow(chained(read, step.work), from_arrow_schema(step.gives))
 
 
-def by_row(values: DataFrame, roles: list[str], limits: Limits) -> DataFrame:
-    """Rows that Spark has read (`path`, `name`, `row` and a column for each role): each as one row of `RAW`."""
+def by_row(values: DataFrame, roles: list[str], limits: Limits, step: Step) -> DataFrame:
+    """Rows that Spark has read (`path`, `name`, `row`, a column for each role): each as one of `RAW`, then `step`."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         def finished() -> Iterator[tuple[Any, ...]]:
@@ -69,7 +80,8 @@ def by_row(values: DataFrame, roles: list[str], limits: Limits) -> DataFrame:
         yield from _packed(finished())
 
     # A file's rows in one task and in their order: ids count the occurrences of a text.
-    return values.repartition("path").sortWithinPartitions("path", "row").mapInArrow(read, from_arrow_schema(RAW))
+    ordered = values.repartition("path").sortWithinPartitions("path", "row")
+    return ordered.mapInArrow(chained(read, step.work), from_arrow_schema(step.gives))
 
 
 def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> Row:

@@ -3,10 +3,11 @@
 import json
 import secrets
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from pipelines import lake as lakes
 from pipelines.config import Config
@@ -38,23 +39,13 @@ def rows(spark: SparkSession, config: Config, done: dict[str, Any]) -> dict[str,
     `duplicates` are among those kept and `two_labels` counts texts; both are `clean`'s to tell.
     """
     lake = lakes.of(config)
-    tables = {"kept": DOCUMENTS, "quarantined": QUARANTINE, "distinct": CLEAN}
-    counts = dict.fromkeys(tables, 0)
-    if done["batches"]:
-        parts = [
-            lakes.read(spark, lake, table)
-            .where(F.col("batch").isin(done["batches"]))
-            .agg(F.count("*").alias("rows"), F.lit(name).alias("name"))
-            for name, table in tables.items()
-        ]
-        counts = {row["name"]: row["rows"] for row in parts[0].union(parts[1]).union(parts[2]).collect()}
-    found = {
-        "read": counts["kept"] + counts["quarantined"],
-        "kept": counts["kept"],
-        "quarantined": counts["quarantined"],
-    }
+    taken = done["batches"] or [0]
+    kept, quarantined, distinct = (
+        lakes.count(spark, lake, table, taken[0], taken[-1]) for table in (DOCUMENTS, QUARANTINE, CLEAN)
+    )
+    found = {"read": kept + quarantined, "kept": kept, "quarantined": quarantined}
     if "two_labels" in done:
-        found |= {"duplicates": counts["kept"] - counts["distinct"], "two_labels": done["two_labels"]}
+        found |= {"duplicates": kept - distinct, "two_labels": done["two_labels"]}
     return done | {"rows": found}
 
 
@@ -66,13 +57,12 @@ def new_run() -> str:
 def keep(spark: SparkSession, lake: Lake, result: dict[str, Any]) -> None:
     """Append a finished job to `runs`, and its figures to `metrics`."""
     run = result["run"]
-    kept = [(run, result["job"], result["status"], json.dumps(result))]
-    spark.createDataFrame(kept, RUNS.schema).coalesce(1).write.format("delta").mode("append").save(lake.path(RUNS))
-    if "metrics" not in result:
-        return
-    figures = [(run, result["snapshot"], name, value) for name, value in flat(result["metrics"])]
-    table = spark.createDataFrame(figures, METRICS.schema).coalesce(1)
-    table.write.format("delta").mode("append").save(lake.path(METRICS))
+    kept = {"job": result["job"], "status": result["status"], "report": json.dumps(result)}
+    lakes.keep(spark, lake, RUNS, run, pa.Table.from_pylist([kept]))
+    if "metrics" in result:
+        figures = [{"name": name, "value": value} for name, value in flat(result["metrics"])]
+        numbered = [{"snapshot": result["snapshot"], **figure} for figure in figures]
+        lakes.keep(spark, lake, METRICS, run, pa.Table.from_pylist(numbered))
 
 
 def flat(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
@@ -88,6 +78,6 @@ def flat(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
 
 def find(spark: SparkSession, lake: Lake, settings: str) -> dict[str, Any] | None:
     """The report of a finished training with these settings, the newest."""
-    same = F.get_json_object("report", "$.settings") == settings
-    found = lakes.read(spark, lake, RUNS).where((F.col("job") == "train") & same).orderBy(F.desc("run")).first()
-    return json.loads(found["report"]) if found else None
+    reports = sorted(lakes.rows(spark, lake, RUNS).to_pylist(), key=itemgetter("run"), reverse=True)
+    trained = (json.loads(row["report"]) for row in reports if row["job"] == "train")
+    return next((report for report in trained if report["settings"] == settings), None)

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 
 from pipelines import files, reading
 from pipelines.formats import Row
+from pipelines.reading import Step
 
 HEADER_LINES = 3
 MAX_BYTES = 10_000_000
@@ -24,6 +25,6 @@ def rows(path: str) -> Iterator[Row]:
                 yield Row(text, label, split=split, raw=line)
 
 
-def read(plan: DataFrame) -> DataFrame:
-    """The planned files as `reading.RAW`."""
-    return reading.by_file(plan, rows, reading.Limits(MAX_BYTES, label_needed=True))
+def read(plan: DataFrame, step: Step) -> DataFrame:
+    """The planned files as `reading.RAW`, then `step`."""
+    return reading.by_file(plan, rows, reading.Limits(MAX_BYTES, label_needed=True), step)

@@ -74,14 +74,14 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
         content = io.BytesIO()
         pq.write_table(terms, content)
         store.write(f"{folder}/{vocabulary.FILE}", content.getvalue())
-    features = lakes.read(spark, lake, FEATURES).where(F.col("batch") <= snapshot["batch"])
+    features = lakes.read(spark, lake, FEATURES, last=snapshot["batch"])
     found = features.where("split != 'test' and size(labels) > 0").select(F.col("labels")[0].alias("label"))
     labels = sorted(row["label"] for row in found.distinct().collect())
     if len(labels) < 2:
         raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
     threads = launcher.threads(spark, config.train.threads, config.train.ranks)
     return Task(
-        files=features.inputFiles(),
+        files=lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"]),
         batch=snapshot["batch"],
         documents=snapshot["train"],
         labels=labels,

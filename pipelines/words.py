@@ -76,6 +76,34 @@ def normalise(text: str) -> str:
     return " ".join(CONTROL.sub("", unicodedata.normalize("NFC", text)).split())
 
 
+def normalised(texts: pa.StringArray) -> pa.StringArray:
+    """`normalise` of each text (none is null); those that it cannot change are found all at once."""
+    changed = np.flatnonzero(_may_change(texts))
+    if not len(changed):
+        return texts
+    mended = pa.array([normalise(text) for text in texts.take(pa.array(changed)).to_pylist()], pa.string())
+    order = np.arange(len(texts))
+    order[changed] = len(texts) + np.arange(len(changed))
+    return pa.concat_arrays([texts, mended]).take(pa.array(order))
+
+
+def _may_change(texts: pa.StringArray) -> npt.NDArray[np.bool_]:
+    """Which texts have a character that is not printable ASCII, two blanks in a row, or one at an end."""
+    _, offset_buffer, content = texts.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    points = np.frombuffer(content or b"", np.uint8)[offsets[0] : offsets[-1]]
+    offsets = offsets - offsets[0]
+    blank = points == ord(" ")
+    odd = (points < ord(" ")) | (points > ord("~"))
+    odd[1:] |= blank[1:] & blank[:-1]
+    filled = offsets[1:] > offsets[:-1]
+    for ends in (offsets[:-1][filled], offsets[1:][filled] - 1):
+        odd[ends] |= blank[ends]
+    result = np.zeros(len(texts), np.bool_)
+    result[np.searchsorted(offsets[1:], np.flatnonzero(odd), side="right")] = True
+    return result
+
+
 def terms(texts: Sequence[str], options: Options) -> Terms:
     """Tokenize and count normalised texts, all at once."""
     tokens, documents = _tokens(texts, options)
@@ -98,18 +126,38 @@ def term_ids(names: pa.Array) -> Ints:
 
 def _counted(names: Any, ids: Ints, codes: Ints, documents: Ints, words: int, size: int) -> Terms:
     """Distinct (document, code) pairs with their counts; `codes[:words]` are the single words in their order."""
-    pairs, inverse, counts = np.unique(documents * max(len(ids), 1) + codes, return_inverse=True, return_counts=True)
-    offsets = np.searchsorted(pairs, np.arange(size + 1) * max(len(ids), 1))
+    distinct = max(len(ids), 1)
+    pairs, inverse, counts = _unique(documents * distinct + codes)
+    offsets = np.searchsorted(pairs, np.arange(size + 1) * distinct)
     word_documents = documents[:words]
     return Terms(
         names=names,
         ids=ids,
         offsets=offsets,
-        codes=pairs % max(len(ids), 1),
+        codes=pairs % distinct,
         counts=counts,
         word_offsets=np.searchsorted(word_documents, np.arange(size + 1)),
         words=inverse[:words] - offsets[word_documents],
     )
+
+
+def _unique(values: Ints) -> tuple[Ints, Ints, Ints]:
+    """`np.unique` with inverse and counts, of values from 0.
+
+    Where value and position fit into one word together, that is sorted: numpy sorts words with vector instructions, but
+    not their positions by them (half the time).
+    """
+    bits = len(values).bit_length()
+    if not len(values) or int(values.max()).bit_length() + bits > 63:
+        unique, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        return unique, inverse, counts
+    packed = np.sort(values << bits | np.arange(len(values)))
+    sorted_values = packed >> bits
+    first = np.concatenate(([True], sorted_values[1:] != sorted_values[:-1]))
+    starts = np.flatnonzero(first)
+    inverse = np.empty(len(values), np.int64)
+    inverse[packed & ((1 << bits) - 1)] = np.cumsum(first) - 1
+    return sorted_values[starts], inverse, np.diff(starts, append=len(values))
 
 
 def _with_ngrams(names: Any, codes: Ints, documents: Ints, longest: int) -> tuple[Any, Ints, Ints]:
@@ -148,7 +196,7 @@ def _cut(texts: Sequence[str], lowercase: bool) -> tuple[pa.Array, Ints]:
     ascii_only = joined.isascii()
     encoding = "ascii" if ascii_only else "utf-32-le"
     points = np.frombuffer(joined.encode(encoding), np.uint8 if ascii_only else np.uint32)
-    word = _word_characters()[points]
+    word = _word_characters(0x80 if ascii_only else 0x110000)[points]
     padded = np.concatenate(([False], word, [False]))
     edges = np.flatnonzero(padded[1:] != padded[:-1])
     starts, ends = edges[::2], edges[1::2]
@@ -175,8 +223,8 @@ def _strings(points: npt.NDArray[Any], lengths: Ints, encoding: str) -> pa.Array
 
 
 @cache
-def _word_characters() -> npt.NDArray[np.bool_]:
-    """For each code point, whether `re` counts it as `\\w`: what `str.isalnum` takes, and `_`."""
-    table = np.fromiter((chr(point).isalnum() for point in range(0x110000)), np.bool_, 0x110000)
+def _word_characters(size: int) -> npt.NDArray[np.bool_]:
+    """For each of the first code points, whether `re` counts it as `\\w`: what `str.isalnum` takes, and `_`."""
+    table = np.fromiter((chr(point).isalnum() for point in range(size)), np.bool_, size)
     table[ord("_")] = True
     return table

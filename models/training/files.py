@@ -69,6 +69,12 @@ def length(path: str) -> int:
     return int(found["size"])
 
 
+def remove(path: str) -> None:
+    """Take a file away that is there."""
+    filesystem, inner = locate(path)
+    filesystem.rm_file(inner)
+
+
 def names(folder: str) -> list[str]:
     """The names in `folder`, sorted; empty where there is no such folder."""
     filesystem, inner = locate(folder)

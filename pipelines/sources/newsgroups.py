@@ -9,6 +9,7 @@ from pipelines import files, tab
 from pipelines.config import DATA
 from pipelines.files import Arrival
 from pipelines.formats import Row
+from pipelines.reading import Step
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,6 @@ def rows(path: str, options: Options) -> Iterator[Row]:
     return tab.rows(path)
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options) -> DataFrame:
-    """The planned files as `reading.RAW`."""
-    return tab.read(plan)
+def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
+    """The planned files as `reading.RAW`, then `step`."""
+    return tab.read(plan, step)

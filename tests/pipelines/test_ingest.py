@@ -4,6 +4,7 @@ import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,8 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipelines import ingest
+from pipelines import lake as lakes
 from pipelines.config import Config, UserError, load
-from pipelines.lake import BATCHES, DOCUMENTS, QUARANTINE
+from pipelines.lake import BATCHES, DOCUMENTS, QUARANTINE, Lake, Table
 from tests.conftest import content, table, versions, write_json
 
 pytestmark = pytest.mark.spark
@@ -81,6 +83,18 @@ def test_a_second_run_takes_only_what_is_new(spark: SparkSession, tmp_path: Path
     assert [text for text, _ in taken(spark, config)] == ["first", "second"]
 
 
+def killed_at(table: Table) -> Callable[..., bool]:
+    """`lakes.commit`, but that of one table never happens."""
+    commit = lakes.commit
+
+    def commit_or_die(spark: SparkSession, lake: Lake, wanted: Table, *rest: Any, **more: Any) -> bool:
+        if wanted is table:
+            raise OSError("killed")
+        return commit(spark, lake, wanted, *rest, **more)
+
+    return commit_or_die
+
+
 def test_a_planned_batch_is_finished_by_the_next_run(
     spark: SparkSession, tmp_path: Path, configured: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,10 +104,11 @@ def test_a_planned_batch_is_finished_by_the_next_run(
         patched.setattr(ingest, "take", lambda *_: (_ for _ in ()).throw(OSError("killed")))
         with pytest.raises(OSError, match="killed"):
             ingest.run(spark, config)
-    with monkeypatch.context() as patched:  # between the two writes of a batch
-        patched.setattr(ingest, "rejected", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+    with monkeypatch.context() as patched:  # between the two commits of a batch
+        patched.setattr(ingest.lakes, "commit", killed_at(DOCUMENTS))
         with pytest.raises(OSError, match="killed"):
             ingest.run(spark, config)
+    assert len(reasons(spark, config)) == 1
     other = configured(f"source.path={tmp_path}/in", "source.format=text")  # the plan's own settings count
     ingest.run(spark, other)
     assert taken(spark, config) == [("good", [])]

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
@@ -50,7 +51,7 @@ def test_word_characters_are_those_of_re() -> None:
     everything = "".join(map(chr, range(0x110000)))
     expected = np.zeros(0x110000, np.bool_)
     expected[[match.start() for match in re.finditer(r"\w", everything)]] = True
-    assert np.array_equal(words._word_characters(), expected)
+    assert np.array_equal(words._word_characters(0x110000), expected)
 
 
 def test_a_documents_terms_do_not_depend_on_its_neighbours() -> None:
@@ -69,6 +70,22 @@ def test_a_documents_terms_do_not_depend_on_its_neighbours() -> None:
 def test_normalise(raw: str, clean: str) -> None:
     assert words.normalise(raw) == clean
     assert words.normalise(clean) == clean
+
+
+def test_normalising_all_at_once_is_normalising_each() -> None:
+    edges = ["", " ", "a", " a", "a ", "a b", "a  b", "a\tb", "a\x7fb", "a\u00a0b", "~", "", "x"]
+    texts = pa.array([*TEXTS, *edges, "a b c"] * 3)
+    for part in (texts, texts.slice(2, 17), texts.slice(0, 0), pa.array(["clean already", ""])):
+        assert words.normalised(part).to_pylist() == [words.normalise(text) for text in part.to_pylist()]
+
+
+def test_unique_is_numpys() -> None:
+    draw = np.random.default_rng(0)
+    for values in (draw.integers(0, 9, 99), draw.integers(0, 2**62, 99), np.zeros(0, np.int64)):
+        for mine, theirs in zip(
+            words._unique(values), np.unique(values, return_inverse=True, return_counts=True), strict=True
+        ):
+            assert np.array_equal(mine, theirs)
 
 
 @pytest.mark.parametrize("pattern", ["(", "(a)(b)"])
