@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import IO, Any
 
 from models.training.files import locate
@@ -37,14 +38,20 @@ def plain(path: str) -> str:
 
 
 def located(path: str) -> str:
-    """Where `package:<name>/<file>` lies on this machine (found without importing the package); else `path`."""
+    """Where `package:<name>/<file>` lies on this machine; else `path`."""
     if not path.startswith("package:"):
         return path
     package, _, inside = path.removeprefix("package:").partition("/")
-    found = importlib.util.find_spec(package)
+    return "file://" + os.path.join(_package(package), inside)
+
+
+@cache
+def _package(name: str) -> str:
+    """An installed package's folder, found without importing it."""
+    found = importlib.util.find_spec(name)
     if found is None or not found.submodule_search_locations:
-        raise FileNotFoundError(f"the package {package} is not installed")
-    return "file://" + os.path.join(found.submodule_search_locations[0], inside)
+        raise FileNotFoundError(f"the package {name} is not installed")
+    return str(found.submodule_search_locations[0])
 
 
 def listing(path: str) -> list[Arrival]:
@@ -57,7 +64,7 @@ def listing(path: str) -> list[Arrival]:
     """
     root, place = absolute(path).rstrip("/"), located(absolute(path)).rstrip("/")
     files, where = locate(place)
-    base = _base(where)
+    base = where if files.exists(where) else _base(where)  # a name may hold what would be a glob
     matches = files.glob(where) if base != where else [where]
     found: dict[str, dict[str, Any]] = {}
     for match in matches:

@@ -206,11 +206,12 @@ def _probed(path: str, rows: Callable[[str, Any], Iterator[Row]], options: Any) 
 
 
 def _check(rows: pa.Table, config: Config, *, first: bool) -> None:
-    unknown = rows["unknown"].to_pylist()
-    if all(unknown):
-        raise UserError(f"{rows['path'][0].as_py()}: {unknown[0]}")
-    if first and not any(rows["rows"].to_pylist()):
-        raise UserError(f"{config.source.path} is empty: {len(unknown):,} files without a row")
+    unknown = rows.filter(pc.is_valid(rows["unknown"]))
+    readable = pc.and_(pc.is_null(rows["problem"]), pc.is_null(rows["unknown"]))
+    if unknown.num_rows and not pc.any(readable).as_py():
+        raise UserError(f"{unknown['path'][0]}: {unknown['unknown'][0]}")
+    if first and not pc.any(rows["rows"]).as_py():
+        raise UserError(f"{config.source.path} is empty: {rows.num_rows:,} files without a row")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from omegaconf import MISSING
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from pipelines import files, formats, reading
+from pipelines import files, formats, kernel, reading
 from pipelines.files import Arrival
 from pipelines.formats import FORMATS, Row
 from pipelines.reading import Step
@@ -51,6 +51,8 @@ def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     found = files.listing(options.path)
     if options.format != "delta":
         return found
+    if kernel.version(spark, options.path) < 0:
+        raise FileNotFoundError(f"{options.path} is no Delta table")
     active = {files.plain(path) for path in _table(spark, options).inputFiles()}
     return [item for item in found if item.path in active]
 

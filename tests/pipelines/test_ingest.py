@@ -131,6 +131,8 @@ def test_a_known_id_with_another_text_is_set_aside(spark: SparkSession, tmp_path
         ({}, [], "nothing is at"),
         ({"a.json": '{"text": "a"}\n'}, ["source.text=body"], "no column 'body'"),
         ({"a.csv": "a,b\n1,2\n"}, ["source.format=csv"], "no column is named 'text'; there are a, b"),
+        ({"a.gz": "broken", "b.csv": "a,b\n1,2\n"}, ["source.format=csv"], "no column is named 'text'; there are a, b"),
+        ({"a.json": '{"text": "a"}\n'}, ["source.format=delta"], "is no Delta table"),
         ({"a.json": ""}, [], "is empty"),
         ({"a.csv": "text\n"}, ["source.format=csv"], "is empty"),
     ],
@@ -149,6 +151,14 @@ def test_a_mistake_writes_nothing(
     with pytest.raises(UserError, match=message):
         ingest.run(spark, configured(f"source.path={tmp_path}/in", "source.format=json", *arguments))
     assert not (tmp_path / "lake").exists()
+
+
+def test_a_name_that_looks_like_a_glob_is_found(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
+    write_json(tmp_path / "in [a]" / "x?*.json", [{"text": "found"}])
+    for number, path in enumerate(["in [a]", "in [a]/x?*.json", "in*/x*"]):
+        config = configured(f"source.path={tmp_path}/{path}", "source.format=json", f"dataset=d{number} [e]")
+        ingest.run(spark, config)
+        assert taken(spark, config) == [("found", [])]
 
 
 def test_bbc_is_whole(spark: SparkSession, tmp_path: Path) -> None:
