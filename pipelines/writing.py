@@ -24,7 +24,7 @@ from pipelines.kernel import DataFile
 Worker = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 Told = dict[str, Any]
 
-FILE_BYTES = 128 << 20  # of rows in memory, that become one file: bounds a worker's memory
+FILE_BYTES = 64 << 20  # of rows in memory, that become one file: bounds a worker's memory
 ROW_GROUP = 16_384  # rows; what a rank reads at once
 TOLD = pa.schema({"file": pa.string()})  # what a worker hands back: one JSON object a file
 

@@ -3,12 +3,13 @@
 import json
 import sys
 
-from tests.benchmarks import accuracy, growth, throughput
+from tests.benchmarks import accuracy, growth, throughput, weights
 
 ALL = {
     "accuracy": accuracy.measure,
     "throughput": throughput.measure,
     "growth": growth.measure,
+    "weights": weights.measure,
 }
 
 

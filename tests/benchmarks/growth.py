@@ -4,7 +4,6 @@ The large lake is filled by a driver of 2 GB; the peak memory of its processes i
 """
 
 import random
-import resource
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ def measure() -> list[dict[str, Any]]:
             arguments = [f"lake={lake}", "source=files", f"source.path={source}", "source.format=parquet"]
             documents(source, 0, size)
             filled = submit("featurize", *arguments)
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
             added = []
             for turn in range(3):
                 documents(source, size + turn * NEW, NEW)
@@ -41,7 +39,7 @@ def measure() -> list[dict[str, Any]]:
                     "add_seconds": sorted(second for second, _ in added)[1],
                     "add_bytes": sorted(number for _, number in added)[1],
                     "nothing_new_seconds": stages(nothing),
-                    "peak_rss_mb": round(peak / 1024),
+                    "fill_peak_mb": filled["peak_mb"],
                 }
             )
     small, large = rows

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from models.training.tfidf import Options
 from pipelines import clean, featurize, ingest
@@ -15,6 +13,7 @@ from pipelines import lake as lakes
 from pipelines.config import Config, UserError, load
 from pipelines.lake import BATCHES, CLEAN, DOCUMENTS, FEATURES, SNAPSHOTS, VOCABULARY
 from tests.conftest import content, documents, table, versions, write_json
+from tests.weights import difference
 
 pytestmark = pytest.mark.spark
 Configure = Callable[..., Config]
@@ -117,7 +116,7 @@ def test_two_terms_with_one_id_are_an_error(spark: SparkSession, tmp_path: Path,
     ],
 )
 def test_weights_are_scikit_learns_on_bbc(spark: SparkSession, bbc: Config, options: Options) -> None:
-    assert_weights(spark, bbc, options)
+    assert difference(spark, bbc, options) < 1e-6
 
 
 def test_weights_are_scikit_learns_in_every_script(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
@@ -132,7 +131,7 @@ def test_weights_are_scikit_learns_in_every_script(spark: SparkSession, tmp_path
     write_json(tmp_path / "in" / "a.json", [{"text": text} for text in texts])
     config = configured(f"source.path={tmp_path}/in", "source.format=json", "split.test=0.0", "features.ngrams=2")
     featurize.run(spark, config)
-    assert_weights(spark, config, Options(), ngrams=2)
+    assert difference(spark, config, Options(), ngrams=2) < 1e-6
 
 
 @pytest.fixture(scope="module")
@@ -140,32 +139,3 @@ def bbc(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Config
     config = load([f"lake={tmp_path_factory.mktemp('bbc')}"])
     featurize.run(spark, config)
     return config
-
-
-def assert_weights(spark: SparkSession, config: Config, options: Options, ngrams: int = 1) -> None:
-    """Every document's weights are those of scikit-learn, fitted on the train split of the cleaned text."""
-    lake = lakes.of(config)
-    rows = table(spark, config, CLEAN).orderBy("id").collect()
-    reference = TfidfVectorizer(
-        ngram_range=(1, ngrams),
-        min_df=options.min_df,
-        max_df=options.max_df,
-        sublinear_tf=options.sublinear,
-        smooth_idf=options.smooth,
-        norm=None if options.norm == "none" else "l2",
-    )
-    train = [row["text"] for row in rows if row["split"] == "train"]
-    if options.size < 200_000:  # which of equally frequent terms stay is left open there, and by term here
-        counts = TfidfVectorizer(use_idf=False, norm=None).fit(train)
-        totals = np.asarray(counts.transform(train).sum(0)).ravel()
-        order = sorted(zip(-totals, counts.get_feature_names_out(), strict=True))[: options.size]
-        reference.set_params(vocabulary=sorted(term for _, term in order))
-    matrix = reference.fit(train).transform([row["text"] for row in rows])
-    names = reference.get_feature_names_out()
-    number = {row["id"]: position for position, row in enumerate(rows)}
-    found = featurize.tfidf(spark, lake, lakes.snapshot(spark, lake, "latest"), options).toPandas()
-    column = {name: position for position, name in enumerate(names)}
-    mine = np.zeros(matrix.shape)
-    mine[found["document"].map(number), found["term"].map(column)] = found["weight"]
-    assert len(found) == matrix.nnz
-    assert np.abs(mine - matrix.toarray()).max() < 1e-6
