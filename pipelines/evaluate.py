@@ -77,7 +77,7 @@ def score(
             run, number = pa.scalar(identity), pa.scalar(snapshot["batch"], pa.int64())
             named = [pa.repeat(value, batch.num_rows) for value in (run, number)]
             columns = [*named, batch["id"], batch["labels"], best, probability]
-            yield pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS.arrow)
+            yield pa.RecordBatch.from_arrays(columns, schema=target.columns)
 
     if lakes.last_batch(spark, lake, PREDICTIONS, identity) < snapshot["batch"]:
         with step(spark, "evaluate: test documents"):

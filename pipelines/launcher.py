@@ -37,7 +37,10 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
         slots = spark.sparkContext.defaultParallelism
         raise UserError(f"train.ranks={task.train.ranks} needs as many free task slots; Spark has {slots}")
     # Spark's exception does not hold the rank's traceback: the rank's own proof does, so it is asked first.
-    proof.check(task.folder, ranks=task.train.ranks)
+    try:
+        proof.check(task.folder, ranks=task.train.ranks)
+    except RuntimeError as error:
+        raise error from failure
     if failure:
         raise failure
     return result
