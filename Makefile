@@ -1,6 +1,6 @@
 # Every habit of this project is one command: `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup train test check faults bench data
+.PHONY: help setup train test check cluster faults bench data
 # What another Spark or Python on this machine may have set would lead past .venv.
 unexport SPARK_HOME SPARK_CONF_DIR PYTHONPATH PYTHONHOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON
 PYTHON ?= python3.11
@@ -18,11 +18,14 @@ setup: ## check Java and Python, make .venv with the pinned dependencies
 train: setup ## the main job on the embedded data: make train ARGS="model=logistic"
 	@$(IN_VENV) spark-submit pipelines/train.py $(ARGS)
 
-test: setup ## all tests but the long faults and the benchmarks
+test: setup ## all tests but those on clusters, the long faults and the benchmarks
 	@$(IN_VENV) python -m pytest $(ARGS)
 
 check: setup ## format, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+cluster: setup ## tests on a real HDFS and a real standalone cluster, on this machine
+	@$(IN_VENV) python -m pytest -m cluster $(ARGS)
 
 faults: setup ## many seeded kills of every stage (long)
 	@$(IN_VENV) python -m pytest -m faults $(ARGS)

@@ -27,6 +27,8 @@ class Arrival:
 
 def absolute(path: str) -> str:
     """An address that means the same in every process: `file:///…` for what has no scheme."""
+    if path.startswith("hdfs:/") and "://" not in path:  # Hadoop's own way to write `hdfs:///…`
+        path = "hdfs://" + path.removeprefix("hdfs:")
     if path.startswith("package:") or "://" in path:
         return path
     return "file://" + os.path.abspath(path.removeprefix("file:"))
@@ -61,10 +63,14 @@ def listing(path: str) -> list[Arrival]:
 
     Raises:
         FileNotFoundError: nothing is there.
+        ConnectionError: the file system does not answer.
     """
     root, place = absolute(path).rstrip("/"), located(absolute(path)).rstrip("/")
     files, where = locate(place)
-    base = where if files.exists(where) else _base(where)  # a name may hold what would be a glob
+    try:
+        base = where if files.exists(where) else _base(where)  # a name may hold what would be a glob
+    except OSError as error:
+        raise ConnectionError(f"{path} cannot be reached: {error}") from error
     matches = files.glob(where) if base != where else [where]
     found: dict[str, dict[str, Any]] = {}
     for match in matches:

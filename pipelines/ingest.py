@@ -83,7 +83,7 @@ def probed(spark: SparkSession, config: Config, known: pa.Table | None = None) -
     with step(spark, "looking at what is new"):
         try:
             found = source.arrivals(spark, config.source)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ConnectionError) as error:
             raise UserError(str(error)) from error
         if not found:
             raise UserError(f"no file is at {config.source.path}")

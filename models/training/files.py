@@ -11,7 +11,7 @@ def locate(path: str) -> tuple[Any, str]:
     """The file system of `path` (plain, `file:` or `hdfs:`) and the path on it."""
     if path.startswith("hdfs:"):
         # fsspec's own "hdfs" needs libhdfs and a JVM in this process.
-        fsspec.register_implementation("hdfs", "hdfs_native.fsspec.HdfsFileSystem", clobber=True)
+        fsspec.register_implementation("hdfs", "models.training.hdfs.FileSystem", clobber=True)
     filesystem, inner = fsspec.core.url_to_fs(path)
     return filesystem, inner
 
