@@ -1,4 +1,4 @@
-"""From record batches to a table's Parquet files, in Spark's workers: no row passes through the JVM.
+"""From record batches to a table's Parquet files, in Spark's workers: no row goes back through the JVM.
 
 A file appears under its name whole or not at all, and belongs to the table only once the driver has committed it. Its
 name follows from the job and the task, so a task that runs twice writes one file.
