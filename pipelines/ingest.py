@@ -126,8 +126,7 @@ def _read(
     options = source.Options(**json.loads(planned["settings"][0].as_py()))
     spread = spark.createDataFrame(good).repartition(tasks(spark, good.num_rows))
     if not getattr(options, "id", None):
-        rows = source.read(spark, spread, options, Step(keep, TOLD))
-        return [json.loads(row["file"]) for row in rows.collect()]
+        return writing.collected(source.read(spark, spread, options, Step(keep, TOLD)))
     # Whether an id is known can be told of all rows together only.
     raw = source.read(spark, spread, options, AS_IT_IS)
     return writing.written(with_conflicts(raw, lakes.read(spark, lake, DOCUMENTS, last=batch - 1)), keep)

@@ -131,7 +131,12 @@ def chained(first: Worker, second: Worker) -> Worker:
 
 def written(rows: DataFrame, worker: Worker) -> list[Told]:
     """Run a job whose worker writes files; what it tells of them."""
-    return [json.loads(row["file"]) for row in rows.mapInArrow(worker, from_arrow_schema(TOLD)).collect()]
+    return collected(rows.mapInArrow(worker, from_arrow_schema(TOLD)))
+
+
+def collected(rows: DataFrame) -> list[Told]:
+    """Run a job that gives `TOLD`."""
+    return [json.loads(row["file"]) for row in rows.collect()]
 
 
 def data_files(told: Iterable[Told], table: str) -> list[DataFile]:
