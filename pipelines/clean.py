@@ -7,17 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
 
-from models.training import files as store
-from pipelines import ingest, report, writing
+from pipelines import ingest, report, scanning, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, Split, UserError
@@ -26,6 +21,8 @@ from pipelines.progress import step
 from pipelines.words import normalised
 
 SPLIT_KEY = "textmill.split"
+BRONZE = ["batch", "id", "text", "labels", "target", "split", "digest"]  # what silver takes of a document
+OLDER = ("batch", "id", "labels", "split", "published", "digest")  # what is compared of those that are clean already
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -60,108 +57,66 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
 def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> int:
     """Clean one batch and append it; how many of its texts stand under two labels or more.
 
-    Workers write every document into files that are not committed yet, and hand on what decides about it: texts stay
-    where they are. Spark finds the duplicates; the files that hold some are written again without them.
+    Spark finds the duplicates by what decides about a document, without its text: bronze has the digest. Workers then
+    read each file of bronze, and write what stays of it.
     """
     target = lakes.target(lake, CLEAN)
-    raw = lakes.read(spark, lake, DOCUMENTS, batch, batch)
-    keys = raw.mapInArrow(cleaner(split, target), from_arrow_schema(KEYS))
+    paths = {path.rsplit("/", 1)[-1]: path for path in lakes.addresses(spark, lake, DOCUMENTS, batch, batch)}
+    rows = keys(lakes.read(spark, lake, DOCUMENTS, batch, batch))
     if batch > 1:
-        # Two readers: what is new, and which of the older documents have the same texts.
-        keys = keys.persist(StorageLevel.MEMORY_AND_DISK)
-        older = lakes.read(spark, lake, CLEAN, last=batch - 1)
-        older = older.select("batch", "id", "labels", "split", "published", "digest")
-        same = older.join(keys.select("digest"), "digest", "left_semi")
-        rows = keys.unionByName(same, allowMissingColumns=True)
-    else:
-        rows = keys
-    told = writing.written(decided(rows, batch), settler(target))
-    keys.unpersist()
+        older = lakes.read(spark, lake, CLEAN, last=batch - 1).select(*OLDER)
+        same = older.join(rows.select("digest"), "digest", "left_semi")
+        rows = rows.unionByName(same, allowMissingColumns=True)
+    # Their number is given, or Spark would let one task do all of so few rows.
+    spread = decided(rows, batch).repartition(ingest.tasks(spark, len(paths)), "name")
+    told = writing.written(spread, cleaner(split, target, batch, paths))
     settings = {SPLIT_KEY: json.dumps(asdict(split), sort_keys=True)}
-    kept = [item for item in told if item["rows"]]
-    lakes.commit(spark, lake, CLEAN, batch, kept, more=settings)
-    for name in {item["candidate"] for item in told} - {item["name"] for item in kept}:
-        store.remove(f"{target.folder}/{name}")
-    return sum(item["two_labels"] for item in told)
+    lakes.commit(spark, lake, CLEAN, batch, told, more=settings)
+    return sum(item.get("two_labels", 0) for item in told)
 
 
-# What decides about a document: where its row lies among the files written, and what is compared with others'.
-KEYS = pa.schema(
-    {
-        "name": pa.string(),
-        "position": pa.int64(),
-        "batch": pa.int64(),
-        "id": pa.string(),
-        "path": pa.string(),
-        "row": pa.int64(),
-        "labels": pa.list_(pa.string()),
-        "split": pa.string(),
-        "published": pa.bool_(),
-        "digest": pa.string(),
-    }
-)
-
-
-def cleaner(split: Split, target: writing.Target) -> writing.Worker:
-    """A worker's function: `lake.DOCUMENTS` -> `KEYS`, the documents themselves written to `target`."""
-
-    def clean(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer = writing.Writer(target)
-        for batch in batches:
-            rows = cleaned(batch, split)
-            name, start = writer.name, writer.rows
-            for _ in writer.add(rows):
-                pass  # the file's description follows once its rows are decided
-            places = {"name": [name] * len(rows), "position": range(start, start + len(rows))}
-            columns = [pa.array(places[field.name]) if field.name in places else rows[field.name] for field in KEYS]
-            yield from pa.table(columns, schema=KEYS).to_batches()
-        for _ in writer.close():
-            pass
-
-    return clean
-
-
-def cleaned(batch: pa.RecordBatch, split: Split) -> pa.Table:
-    """Documents with normalised texts, and with the digest and the split that follow from them."""
-    texts = normalised(batch["text"])
-    digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts.to_pylist()]
-    published = batch["split"].to_pylist()
-    splits = [given or drawn(digest, split) for given, digest in zip(published, digests, strict=True)]
-    columns = {name: batch[name] for name in ("batch", "id", "path", "row", "labels", "target")}
-    columns |= {"text": texts, "split": pa.array(splits), "digest": pa.array(digests)}
-    columns["published"] = pc.is_valid(batch["split"])
-    return pa.table(columns)
-
-
-def settler(target: writing.Target) -> writing.Worker:
-    """A worker's function: `decided` rows -> `TOLD`; a file that holds duplicates is written again without them."""
-
-    def settle(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for row in batch.to_pylist():
-                more = {"candidate": row["name"], "two_labels": row["two_labels"]}
-                yield from writing.told([_settled(target, row["name"], row["dropped"]) | more])
-
-    return settle
-
-
-def _settled(target: writing.Target, name: str, dropped: list[int]) -> writing.Told:
-    content = store.read(f"{target.folder}/{name}")
-    if not dropped:
-        return writing.describe(target, name, pq.read_table(pa.BufferReader(content), columns=["split"]), len(content))
-    rows = pq.read_table(pa.BufferReader(content), schema=target.columns)
-    stays = np.ones(rows.num_rows, np.bool_)
-    stays[dropped] = False
-    return writing.write(target, f"{name.removesuffix('.parquet')}-distinct.parquet", rows.filter(pa.array(stays)))
+def keys(documents: DataFrame) -> DataFrame:
+    """What decides about a document of bronze, and where it lies: its file's name and its place in the file."""
+    return documents.select(
+        F.col("_metadata.file_name").alias("name"),
+        F.col("_metadata.row_index").alias("position"),
+        *("batch", "id", "path", "row", "labels", "split", "digest"),
+        F.col("split").isNotNull().alias("published"),
+    )
 
 
 def decided(rows: DataFrame, batch: int) -> DataFrame:
-    """For each file written: the places of the rows that are duplicates, and how many texts have two labels."""
+    """For each file of the batch: the places of the rows that are duplicates, and how many texts have two labels."""
     ours = ranked(rows, batch).where(F.col("batch") == batch)
     return ours.groupBy("name").agg(
         F.collect_list(F.when(~survives(), F.col("position"))).alias("dropped"),
         F.count_if("two_labels").alias("two_labels"),
     )
+
+
+def cleaner(split: Split, target: writing.Target, batch: int, paths: dict[str, str]) -> writing.Worker:
+    """A worker's function: `decided` rows -> `TOLD`; `paths` says where the file of a name lies."""
+
+    def clean(files: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        writer = writing.Writer(target)
+        for row in (row for some in files for row in some.to_pylist()):
+            for documents in scanning.rows(paths[row["name"]], BRONZE, batch, row["dropped"]):
+                yield from writing.told(writer.add(cleaned(documents, split)))
+            yield from writing.told([{"table": None, "two_labels": row["two_labels"]}])
+        yield from writing.told(writer.close())
+
+    return clean
+
+
+def cleaned(documents: pa.RecordBatch, split: Split) -> pa.Table:
+    """Documents with normalised texts, each in a split."""
+    splits = [
+        given or drawn(digest, split)
+        for given, digest in zip(documents["split"].to_pylist(), documents["digest"].to_pylist(), strict=True)
+    ]
+    columns = {name: documents[name] for name in BRONZE}
+    columns |= {"text": normalised(documents["text"]), "split": pa.array(splits, pa.string())}
+    return pa.table(columns | {"published": pc.is_valid(documents["split"])})
 
 
 def drawn(digest: str, split: Split) -> str:

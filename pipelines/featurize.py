@@ -12,13 +12,15 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from models.training import tfidf as weighting
-from pipelines import clean, report, words, writing
+from pipelines import clean, ingest, report, scanning, words, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config
 from pipelines.lake import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
 from pipelines.progress import step
 
+SILVER = ("batch", "id", "text", "split", "labels", "target")
+RUN_BYTES = 32 << 20  # of documents that are sorted together: a file of features, some twice as large in memory
 SLICE_BYTES = 4 << 20  # of text, cut at a time: bounds a worker's memory, whatever the documents' sizes
 PARTIAL_ROWS = 1_000_000  # of vocabulary that a task keeps before it sums them
 
@@ -55,9 +57,10 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
 
 def write(spark: SparkSession, lake: Lake, batch: int, options: words.Options) -> None:
     """Featurize one batch in one job: features, vocabulary, and last the snapshot that publishes both."""
-    targets = lakes.target(lake, FEATURES, order=("key", "id")), lakes.target(lake, VOCABULARY, order=("term",))
-    documents = lakes.read(spark, lake, CLEAN, batch, batch).select("id", "text", "split", "labels", "target")
-    cut = documents.mapInArrow(cutter(options, targets[0], batch), from_arrow_schema(CUT))
+    targets = lakes.target(lake, FEATURES), lakes.target(lake, VOCABULARY, order=("term",))
+    paths = lakes.addresses(spark, lake, CLEAN, batch, batch)
+    spread = spark.range(0, len(paths), 1, ingest.tasks(spark, len(paths)))
+    cut = spread.mapInArrow(cutter(options, targets[0], batch, paths), from_arrow_schema(CUT))
     summed = cut.groupBy("file", "term", "id").agg(F.sum("df").alias("df"), F.sum("count").alias("count"))
     told = writing.written(summed, gatherer(targets[1], batch))
     lakes.commit(spark, lake, FEATURES, batch, told)
@@ -65,25 +68,47 @@ def write(spark: SparkSession, lake: Lake, batch: int, options: words.Options) -
     lakes.keep(spark, lake, SNAPSHOTS, batch, pa.Table.from_pylist([counted(spark, lake, batch, told)]))
 
 
-def cutter(options: words.Options, target: writing.Target, batch: int) -> writing.Worker:
-    """A worker's function: id, text, split, labels, target -> `CUT`."""
+def cutter(options: words.Options, target: writing.Target, batch: int, paths: list[str]) -> writing.Worker:
+    """A worker's function: numbers of files in `paths` -> `CUT`."""
 
-    def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def cut(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         writer = writing.Writer(target)
         partial: list[pa.Table] = []
-        for rows in batches:
-            for piece in _slices(rows):
+        mine = (paths[number] for some in numbers for number in some["id"].to_pylist())
+        for run in sorted_runs(rows for path in mine for rows in scanning.rows(path, SILVER, batch)):
+            for piece in _slices(run):
                 found = words.terms(piece["text"].to_pylist(), options)
                 yield from _files(writer.add(_features(piece, found, batch)))
                 partial.append(_vocabulary(found, piece["split"].to_numpy(zero_copy_only=False) == "train"))
-                if sum(table.num_rows for table in partial) > PARTIAL_ROWS:
-                    yield from _cut(_summed(partial))
-                    partial = []
-        yield from _files(writer.close())
+            yield from _files(writer.close())
+            if sum(table.num_rows for table in partial) > PARTIAL_ROWS:
+                yield from _cut(_summed(partial))
+                partial = []
         if partial:
             yield from _cut(_summed(partial))
 
     return cut
+
+
+def sorted_runs(documents: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Documents with their `key`, in the order of it and of `id`, as far as a run of `RUN_BYTES` goes.
+
+    Sorted while they are texts: rows of lists take longer.
+    """
+    pending: list[pa.RecordBatch] = []
+    for rows in documents:
+        pending.append(rows)
+        if sum(batch.nbytes for batch in pending) >= RUN_BYTES:
+            yield _sorted(pending)
+            pending = []
+    if any(batch.num_rows for batch in pending):
+        yield _sorted(pending)
+
+
+def _sorted(pending: list[pa.RecordBatch]) -> pa.RecordBatch:
+    rows = pa.concat_batches(pending)
+    rows = rows.append_column("key", pa.array(words.term_ids(rows["id"])))
+    return rows.take(pc.sort_indices(rows, [("key", "ascending"), ("id", "ascending")]))
 
 
 def gatherer(target: writing.Target, batch: int) -> writing.Worker:
@@ -185,9 +210,8 @@ def _features(piece: pa.RecordBatch, found: words.Terms, batch: int) -> pa.Table
     """Documents as `lake.FEATURES`."""
     offsets = pa.array(found.offsets, pa.int32())
     positions = pa.array(found.word_offsets, pa.int32())
-    columns: dict[str, Any] = {name: piece[name] for name in ("id", "split", "labels", "target")}
+    columns: dict[str, Any] = {name: piece[name] for name in ("key", "id", "split", "labels", "target")}
     columns["batch"] = _repeated(batch, piece.num_rows)
-    columns["key"] = words.term_ids(piece["id"])
     columns["terms"] = pa.ListArray.from_arrays(offsets, pa.array(found.ids[found.codes]))
     columns["counts"] = pa.ListArray.from_arrays(offsets, pa.array(found.counts, pa.int32()))
     columns["sequence"] = pa.ListArray.from_arrays(positions, pa.array(found.words, pa.int32()))

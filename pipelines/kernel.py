@@ -6,6 +6,7 @@ become rows in one commit. Java's names are Kernel's (https://docs.delta.io/delt
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -39,7 +40,7 @@ def version(spark: SparkSession, path: str) -> int:
 def transaction(spark: SparkSession, path: str, application: str) -> int:
     """The highest transaction version that a table has recorded for an application, 0 where there is none."""
     found = _snapshot(spark, path)
-    recorded = found.getLatestTransactionVersion(_engine(spark), application) if found else None
+    recorded = found.getLatestTransactionVersion(_kernel(spark).engine, application) if found else None
     return int(recorded.get()) if recorded and recorded.isPresent() else 0
 
 
@@ -64,9 +65,9 @@ def files(spark: SparkSession, path: str, column: str, first: Key | None, last: 
         _predicate(spark, sign, column, value) for sign, value in ((">=", first), ("<=", last)) if value is not None
     ]
     if bounds:
-        builder = builder.withFilter(kernel.expressions.And(bounds[0], bounds[-1]))
-    rows = builder.build().getScanFiles(_engine(spark))
-    scan = kernel.internal.InternalScanFileUtils
+        builder = builder.withFilter(kernel.And(bounds[0], bounds[-1]))
+    rows = builder.build().getScanFiles(_kernel(spark).engine)
+    scan = kernel.ScanFiles
     names = []
     while rows.hasNext():
         batch = rows.next().getRows()
@@ -96,13 +97,12 @@ def commit(
     Returns:
         False where that transaction is recorded already: nothing was written.
     """
-    kernel, engine = _kernel(spark), _engine(spark)
+    kernel = _kernel(spark)
+    engine = kernel.engine
     table = kernel.Table.forPath(engine, path)
-    builder = table.createTransactionBuilder(engine, "textmill", kernel.Operation.WRITE)
+    builder = table.createTransactionBuilder(engine, "textmill", kernel.WRITE)
     if version(spark, path) < 0:
-        builder = builder.withSchema(
-            engine, kernel.internal.types.DataTypeJsonSerDe.deserializeStructType(schema.json())
-        )
+        builder = builder.withSchema(engine, kernel.Types.deserializeStructType(schema.json()))
         builder = builder.withTableProperties(engine, PROPERTIES | dict(more or {}))
     try:
         if transaction:
@@ -112,19 +112,21 @@ def commit(
         context = kernel.Transaction.getWriteContext(engine, state, {})
         statuses = _iterator(spark, [_status(spark, path, item, schema[0].name, key) for item in added])
         actions = kernel.Transaction.generateAppendActions(engine, state, statuses, context)
-        done = opened.commit(engine, kernel.utils.CloseableIterable.inMemoryIterable(actions))
+        done = opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(actions))
     except Py4JJavaError as error:
         if _is(error, "ConcurrentTransactionException"):
             return False
         raise
-    for hook in done.getPostCommitHooks():  # checkpoints and checksums
-        hook.threadSafeInvoke(engine)
+    for hook in done.getPostCommitHooks():
+        # A checksum file, which is optional, would take longer than the commit.
+        if str(hook.getType()) == "CHECKPOINT":
+            hook.threadSafeInvoke(engine)
     return True
 
 
 def _snapshot(spark: SparkSession, path: str) -> Any:
     try:
-        return _kernel(spark).Table.forPath(_engine(spark), path).getLatestSnapshot(_engine(spark))
+        return _kernel(spark).Table.forPath(_kernel(spark).engine, path).getLatestSnapshot(_kernel(spark).engine)
     except Py4JJavaError as error:
         if _is(error, "TableNotFoundException"):
             return None
@@ -134,21 +136,21 @@ def _snapshot(spark: SparkSession, path: str) -> Any:
 def _status(spark: SparkSession, path: str, item: DataFile, column: str, key: Key) -> Any:
     """A file as Kernel takes it, with statistics: its number of rows, and that all of them have the same key."""
     kernel = _kernel(spark)
-    place = kernel.expressions.Column(column)
+    place = kernel.Column(column)
     bounds = {place: _literal(spark, key)}
-    nothing = spark._jvm.java.util.Optional.empty()
-    statistics = kernel.statistics.DataFileStatistics(item.rows, bounds, bounds, {}, nothing)
-    some = spark._jvm.java.util.Optional.of(statistics)
-    return kernel.utils.DataFileStatus(f"{path}/{item.name}", item.size, item.modified, some)
+    nothing = kernel.Optional.empty()
+    statistics = kernel.DataFileStatistics(item.rows, bounds, bounds, {}, nothing)
+    some = kernel.Optional.of(statistics)
+    return kernel.DataFileStatus(f"{path}/{item.name}", item.size, item.modified, some)
 
 
 def _predicate(spark: SparkSession, sign: str, column: str, value: Key) -> Any:
-    expressions = _kernel(spark).expressions
-    return expressions.Predicate(sign, expressions.Column(column), _literal(spark, value))
+    kernel = _kernel(spark)
+    return kernel.Predicate(sign, kernel.Column(column), _literal(spark, value))
 
 
 def _literal(spark: SparkSession, value: Key) -> Any:
-    literal = _kernel(spark).expressions.Literal
+    literal = _kernel(spark).Literal
     return literal.ofString(value) if isinstance(value, str) else literal.ofLong(value)
 
 
@@ -156,16 +158,53 @@ def _iterator(spark: SparkSession, items: list[Any]) -> Any:
     listed = spark._jvm.java.util.ArrayList()
     for item in items:
         listed.add(item)
-    return _kernel(spark).internal.util.Utils.toCloseableIterator(listed.iterator())
+    return _kernel(spark).Iterators.toCloseableIterator(listed.iterator())
 
 
-def _kernel(spark: SparkSession) -> Any:
-    return spark._jvm.io.delta.kernel
+@dataclass(frozen=True)
+class _Kernel:
+    """Kernel's classes as py4j gives them, and its default engine with the session's own Hadoop settings."""
+
+    engine: Any
+    Table: Any
+    Transaction: Any
+    WRITE: Any
+    Column: Any
+    Literal: Any
+    Predicate: Any
+    And: Any
+    DataFileStatistics: Any
+    DataFileStatus: Any
+    CloseableIterable: Any
+    ScanFiles: Any
+    Types: Any
+    Iterators: Any
+    Optional: Any
 
 
-def _engine(spark: SparkSession) -> Any:
-    """Kernel's default engine, with the session's own Hadoop settings."""
-    return _kernel(spark).defaults.engine.DefaultEngine.create(spark._jsc.hadoopConfiguration())
+@lru_cache(maxsize=1)
+def _kernel(spark: SparkSession) -> _Kernel:
+    """Looked up once a session: each part of a Java name is a round trip, and there were hundreds in a job."""
+    assert spark._jvm
+    root = spark._jvm.io.delta.kernel
+    expressions, write = root.expressions, root.Operation.WRITE
+    return _Kernel(
+        engine=root.defaults.engine.DefaultEngine.create(spark._jsc.hadoopConfiguration()),
+        Table=root.Table,
+        Transaction=root.Transaction,
+        WRITE=write,
+        Column=expressions.Column,
+        Literal=expressions.Literal,
+        Predicate=expressions.Predicate,
+        And=expressions.And,
+        DataFileStatistics=root.statistics.DataFileStatistics,
+        DataFileStatus=root.utils.DataFileStatus,
+        CloseableIterable=root.utils.CloseableIterable,
+        ScanFiles=root.internal.InternalScanFileUtils,
+        Types=root.internal.types.DataTypeJsonSerDe,
+        Iterators=root.internal.util.Utils,
+        Optional=spark._jvm.java.util.Optional,
+    )
 
 
 def _is(error: Py4JJavaError, name: str) -> bool:

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -35,12 +36,12 @@ class Table:
     columns: str
     grain: str
 
-    @property
+    @cached_property
     def schema(self) -> StructType:
         """The contract that `written` and `keep` check."""
         return StructType.fromDDL(self.columns)
 
-    @property
+    @cached_property
     def arrow(self) -> pa.Schema:
         """The same for record batches."""
         return to_arrow_schema(self.schema)

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines.formats import Row
-from pipelines.words import normalise
+from pipelines.words import normalise, normalised
 from pipelines.writing import Worker, chained
 
 SPLITS = ("train", "validation", "test")
@@ -87,34 +87,38 @@ def by_row(values: DataFrame, roles: list[str], limits: Limits, step: Step) -> D
 def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> Row:
     numbers.append(values["row"])
     wanted = {role: values[role] for role in roles}
-    return Row(**wanted, raw=repr(list(wanted.values())).encode())
+    return Row(**wanted)
 
 
 def checked(
     rows: Iterable[Row], name: str, limits: Limits
-) -> Iterator[tuple[str | None, str | None, list[str], str | None, str, str | None]]:
-    """(id, text, labels, split, digest, reason) of each row; `reason` is set, and the text not, where it is bad.
+) -> Iterator[tuple[str | None, str | None, list[str], str | None, str | None, str | None]]:
+    """(id, text, labels, split, digest, reason) of each row; `reason` and digest are set, the text not, if it is bad.
 
     A row without an id of its own gets one: the SHA-256 of its file's name and its text, and of which occurrence it
     is where the same test text stands in a file more than once (no row of a published test split is dropped).
     """
     seen: Counter[str] = Counter()
     for row in rows:
-        reason = row.reason or _problem(row, limits)
+        labels = _labels(row.label)
+        reason = row.reason or _problem(row, labels, limits)
         if reason:
-            yield None, None, [], None, _sha256(row.raw), reason
+            raw = repr(row[:4]).encode("utf-8", "surrogatepass") if row.raw is None else row.raw
+            yield None, None, [], None, _sha256(raw), reason
             continue
         split = str(row.split).strip().lower() if row.split else None
-        digest = _sha256(row.text.encode())
-        identity = str(row.id) if row.id not in (None, "") else _sha256(f"{name}\0{row.text}".encode())[:32]
-        if split == "test" and row.id in (None, ""):
+        if row.id not in (None, ""):
+            yield str(row.id), row.text, labels, split, None, None
+            continue
+        identity = _sha256(f"{name}\0{row.text}".encode())[:32]
+        if split == "test":
             seen[identity] += 1
             if seen[identity] > 1:
                 identity = _sha256(f"{identity}\0{seen[identity]}".encode())[:32]
-        yield identity, row.text, _labels(row.label), split, digest, None
+        yield identity, row.text, labels, split, None, None
 
 
-def _problem(row: Row, limits: Limits) -> str | None:
+def _problem(row: Row, labels: list[str], limits: Limits) -> str | None:
     """What is wrong with a row that its format could read, or nothing."""
     if row.text is None:
         return "no text"
@@ -126,9 +130,10 @@ def _problem(row: Row, limits: Limits) -> str | None:
         return "not valid text in the encoding given"
     if size > limits.max_bytes:
         return f"over source.max_bytes={limits.max_bytes}"
-    if not (normalise(row.text[:100]) or normalise(row.text)):
+    first = row.text[:100].lstrip()[:1]  # mostly enough to know that normalising leaves something
+    if not (first and first.isprintable()) and not normalise(row.text):
         return "no text"
-    if limits.label_needed and not _labels(row.label):
+    if limits.label_needed and not labels:
         return "no label"
     if row.split and str(row.split).strip().lower() not in SPLITS:
         return f"unknown split {str(row.split)[:20]!r}"
@@ -136,7 +141,7 @@ def _problem(row: Row, limits: Limits) -> str | None:
 
 
 def _labels(label: Any) -> list[str]:
-    values = label if isinstance(label, list) else [label]
+    values = label if isinstance(label, list) else (label,)
     return [text for value in values if value is not None and (text := str(value).strip())]
 
 
@@ -155,9 +160,13 @@ def _packed(rows: Iterable[tuple[Any, ...]]) -> Iterator[pa.RecordBatch]:
 
 
 def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    """Rows as `RAW`; the digest of a good one is that of its normalised text, which tells `clean` the duplicates."""
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, kind.type) for column, kind in zip(columns, RAW, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=RAW)
+    raw = pa.RecordBatch.from_arrays(arrays, schema=RAW)
+    texts = normalised(raw["text"].fill_null("")).to_pylist()
+    digests = [given or _sha256(text.encode()) for given, text in zip(raw["digest"].to_pylist(), texts, strict=True)]
+    return raw.set_column(RAW.get_field_index("digest"), RAW.field("digest"), pa.array(digests, pa.string()))
 
 
 def _sha256(content: bytes) -> str:
