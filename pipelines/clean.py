@@ -21,7 +21,7 @@ from pipelines.progress import step
 from pipelines.words import normalised
 
 SPLIT_KEY = "textmill.split"
-BRONZE = ["batch", "id", "text", "labels", "target", "split", "digest"]  # what silver takes of a document
+BRONZE = ["id", "text", "labels", "target", "split", "digest"]  # what silver takes of a document
 OLDER = ("batch", "id", "labels", "split", "published", "digest")  # what is compared of those that are clean already
 
 
@@ -68,7 +68,7 @@ def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> int:
         same = older.join(rows.select("digest"), "digest", "left_semi")
         rows = rows.unionByName(same, allowMissingColumns=True)
     # Their number is given, or Spark would let one task do all of so few rows.
-    spread = decided(rows, batch).repartition(ingest.tasks(spark, len(paths)), "name")
+    spread = decided(rows, batch).repartition(scanning.tasks(spark, len(paths)), "name")
     told = writing.written(spread, cleaner(split, target, batch, paths))
     settings = {SPLIT_KEY: json.dumps(asdict(split), sort_keys=True)}
     lakes.commit(spark, lake, CLEAN, batch, told, more=settings)
@@ -100,7 +100,7 @@ def cleaner(split: Split, target: writing.Target, batch: int, paths: dict[str, s
     def clean(files: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         writer = writing.Writer(target)
         for row in (row for some in files for row in some.to_pylist()):
-            for documents in scanning.rows(paths[row["name"]], BRONZE, batch, row["dropped"]):
+            for documents in scanning.rows(paths[row["name"]], BRONZE, first=batch, last=batch, without=row["dropped"]):
                 yield from writing.told(writer.add(cleaned(documents, split)))
             yield from writing.told([{"table": None, "two_labels": row["two_labels"]}])
         yield from writing.told(writer.close())
@@ -114,7 +114,7 @@ def cleaned(documents: pa.RecordBatch, split: Split) -> pa.Table:
         given or drawn(digest, split)
         for given, digest in zip(documents["split"].to_pylist(), documents["digest"].to_pylist(), strict=True)
     ]
-    columns = {name: documents[name] for name in BRONZE}
+    columns = {name: documents[name] for name in ("batch", *BRONZE)}
     columns |= {"text": normalised(documents["text"]), "split": pa.array(splits, pa.string())}
     return pa.table(columns | {"published": pc.is_valid(documents["split"])})
 

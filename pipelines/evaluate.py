@@ -1,16 +1,18 @@
 """evaluate: a bundle on a snapshot's test split. Predictions go to a table; exact figures come from that table."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from models.training import metrics
-from pipelines import featurize, report, scoring, writing
+from models.training.documents import flat
+from pipelines import featurize, report, scanning, scoring, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError
@@ -60,43 +62,49 @@ def score(
 
     None where there is no labelled test document.
     """
-    tests = lakes.read(spark, lake, FEATURES, last=snapshot["batch"])
-    tests = tests.where((F.col("split") == "test") & (F.size("labels") > 0))
+    paths = lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"])
     target = lakes.target(lake, PREDICTIONS)
-
-    def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        bundle = scoring.loaded(folder)
-        for batch in batches:
-            terms, counts = batch["terms"], batch["counts"]
-            best, probability = scoring.best(
-                bundle,
-                terms.flatten().to_numpy(),
-                counts.flatten().to_numpy().astype(np.int64),
-                terms.offsets.to_numpy().astype(np.int64) - terms.offsets[0].as_py(),
-            )
-            run, number = pa.scalar(identity), pa.scalar(snapshot["batch"], pa.int64())
-            named = [pa.repeat(value, batch.num_rows) for value in (run, number)]
-            columns = [*named, batch["id"], batch["labels"], best, probability]
-            yield pa.RecordBatch.from_arrays(columns, schema=target.columns)
-
     if lakes.last_batch(spark, lake, PREDICTIONS, identity) < snapshot["batch"]:
         with step(spark, "evaluate: test documents"):
-            scored = tests.select("id", "labels", "terms", "counts")
-            told = writing.written(scored, writing.chained(predict, writing.sink(target)))
+            predict = predictor(folder, identity, snapshot["batch"], paths, target.columns)
+            told = writing.written(scanning.spread(spark, paths), writing.chained(predict, writing.sink(target)))
             lakes.commit(spark, lake, PREDICTIONS, identity, told, transaction=(identity, snapshot["batch"]))
     return counted(spark, lake, identity, snapshot["batch"], scoring.manifest(folder)["labels"])
 
 
+def predictor(folder: str, identity: str, snapshot: int, paths: list[str], columns: pa.Schema) -> writing.Worker:
+    """A worker's function: numbers of files in `paths` -> `lake.PREDICTIONS`, for the labelled test documents."""
+
+    def predict(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        bundle = scoring.loaded(folder)
+        for path in scanning.assigned(numbers, paths):
+            for rows in scanning.rows(path, ["id", "split", "labels", "terms", "counts"], last=snapshot):
+                labelled = pc.greater(pc.list_value_length(rows["labels"]), 0)
+                tests = rows.filter(pc.and_(labelled, pc.equal(rows["split"], "test")))
+                terms, offsets = flat(tests["terms"])
+                counts = tests["counts"].flatten().to_numpy().astype(np.int64)
+                best, probability = scoring.best(bundle, terms, counts, offsets)
+                run, number = pa.scalar(identity), pa.scalar(snapshot, pa.int64())
+                named = [pa.repeat(value, tests.num_rows) for value in (run, number)]
+                found = [*named, tests["id"], tests["labels"], best, probability]
+                yield pa.RecordBatch.from_arrays(found, schema=columns)
+
+    return predict
+
+
 def counted(spark: SparkSession, lake: Lake, identity: str, batch: int, labels: list[str]) -> dict[str, Any] | None:
     """Exact figures of a run's predictions for a snapshot; a label that the bundle lacks counts as wrong."""
-    rows = lakes.read(spark, lake, PREDICTIONS, identity, identity).where(F.col("snapshot") == batch)
-    pairs = rows.groupBy(F.col("labels")[0].alias("label"), "predicted").count().collect()
+    pairs: Counter[tuple[str, str]] = Counter()
+    for rows in lakes.scan(spark, lake, PREDICTIONS, identity, identity, ["snapshot", "labels", "predicted"]):
+        these = rows.filter(pc.equal(rows["snapshot"], batch))
+        given = pc.list_element(these["labels"], 0).to_pylist()
+        pairs.update(zip(given, these["predicted"].to_pylist(), strict=True))
     if not pairs:
         return None
-    names = sorted({*labels, *(pair["label"] for pair in pairs)})
+    names = sorted({*labels, *(label for label, _ in pairs)})
     confusion = np.zeros((len(names), len(names)), np.int64)
-    for pair in pairs:
-        confusion[names.index(pair["label"]), names.index(pair["predicted"])] += pair["count"]
+    for (label, predicted), number in pairs.items():
+        confusion[names.index(label), names.index(predicted)] = number
     classes = metrics.per_class(confusion)
     unknown = [names.index(name) for name in names if name not in labels]
     return metrics.summary(confusion) | {

@@ -12,14 +12,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from models.training import tfidf as weighting
-from pipelines import clean, ingest, report, scanning, words, writing
+from pipelines import clean, report, scanning, vocabulary, words, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config
 from pipelines.lake import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
 from pipelines.progress import step
 
-SILVER = ("batch", "id", "text", "split", "labels", "target")
+SILVER = ("id", "text", "split", "labels", "target")
 RUN_BYTES = 32 << 20  # of documents that are sorted together: a file of features, some twice as large in memory
 SLICE_BYTES = 4 << 20  # of text, cut at a time: bounds a worker's memory, whatever the documents' sizes
 PARTIAL_ROWS = 1_000_000  # of vocabulary that a task keeps before it sums them
@@ -59,8 +59,7 @@ def write(spark: SparkSession, lake: Lake, batch: int, options: words.Options) -
     """Featurize one batch in one job: features, vocabulary, and last the snapshot that publishes both."""
     targets = lakes.target(lake, FEATURES), lakes.target(lake, VOCABULARY, order=("term",))
     paths = lakes.addresses(spark, lake, CLEAN, batch, batch)
-    spread = spark.range(0, len(paths), 1, ingest.tasks(spark, len(paths)))
-    cut = spread.mapInArrow(cutter(options, targets[0], batch, paths), from_arrow_schema(CUT))
+    cut = scanning.spread(spark, paths).mapInArrow(cutter(options, targets[0], batch, paths), from_arrow_schema(CUT))
     summed = cut.groupBy("file", "term", "id").agg(F.sum("df").alias("df"), F.sum("count").alias("count"))
     told = writing.written(summed, gatherer(targets[1], batch))
     lakes.commit(spark, lake, FEATURES, batch, told)
@@ -74,13 +73,15 @@ def cutter(options: words.Options, target: writing.Target, batch: int, paths: li
     def cut(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         writer = writing.Writer(target)
         partial: list[pa.Table] = []
-        mine = (paths[number] for some in numbers for number in some["id"].to_pylist())
-        for run in sorted_runs(rows for path in mine for rows in scanning.rows(path, SILVER, batch)):
+        mine = scanning.assigned(numbers, paths)
+        documents = (rows for path in mine for rows in scanning.rows(path, SILVER, first=batch, last=batch))
+        for run in sorted_runs(documents):
+            labels = {"labels": learnt(run)}
             for piece in _slices(run):
                 found = words.terms(piece["text"].to_pylist(), options)
-                yield from _files(writer.add(_features(piece, found, batch)))
+                yield from _files(item | labels for item in writer.add(_features(piece, found, batch)))
                 partial.append(_vocabulary(found, piece["split"].to_numpy(zero_copy_only=False) == "train"))
-            yield from _files(writer.close())
+            yield from _files(item | labels for item in writer.close())
             if sum(table.num_rows for table in partial) > PARTIAL_ROWS:
                 yield from _cut(_summed(partial))
                 partial = []
@@ -111,6 +112,14 @@ def _sorted(pending: list[pa.RecordBatch]) -> pa.RecordBatch:
     return rows.take(pc.sort_indices(rows, [("key", "ascending"), ("id", "ascending")]))
 
 
+def learnt(documents: pa.RecordBatch) -> list[str]:
+    """The labels that models may learn from these documents: the first of each that is not in the test split."""
+    labelled = pc.greater(pc.list_value_length(documents["labels"]), 0)
+    used = documents.filter(pc.and_(labelled, pc.not_equal(documents["split"], "test")))
+    found: list[str] = pc.unique(pc.list_element(used["labels"], 0)).to_pylist()
+    return found
+
+
 def gatherer(target: writing.Target, batch: int) -> writing.Worker:
     """A worker's function: `CUT`, summed -> `TOLD`: the terms are written, what is told of files is passed on."""
 
@@ -126,7 +135,7 @@ def gatherer(target: writing.Target, batch: int) -> writing.Worker:
     return gather
 
 
-def counted(spark: SparkSession, lake: Lake, batch: int, told: list[writing.Told]) -> dict[str, int]:
+def counted(spark: SparkSession, lake: Lake, batch: int, told: list[writing.Told]) -> dict[str, Any]:
     """The row of `lake.SNAPSHOTS` that publishes everything up to a batch: the one before, and what is new."""
     before = lakes.rows(spark, lake, SNAPSHOTS, batch - 1, batch - 1).to_pylist()
     new = [item for item in told if item["table"] == FEATURES.place]
@@ -137,36 +146,12 @@ def counted(spark: SparkSession, lake: Lake, batch: int, told: list[writing.Told
     }
     for earlier in before:
         numbers = {name: number + earlier[name] for name, number in numbers.items()}
+    labels = {label for source in (*before, *new) for label in source["labels"]}
     return numbers | {
+        "labels": sorted(labels),
         "features_version": lakes.version(spark, lake, FEATURES),
         "vocabulary_version": lakes.version(spark, lake, VOCABULARY),
     }
-
-
-def select_vocabulary(
-    spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: weighting.Options
-) -> DataFrame:
-    """The terms a model reads, as (term, id, df) by term: by document frequency, then the most frequent ones.
-
-    Of terms with equal counts the alphabetically first stay.
-
-    Raises:
-        UserError: two terms share an id.
-    """
-    terms = (
-        lakes.read(spark, lake, VOCABULARY, last=snapshot["batch"])
-        .groupBy("id")
-        .agg(
-            F.min("term").alias("term"),
-            F.max("term").alias("other"),
-            F.sum("df").alias("df"),
-            F.sum("count").alias("n"),
-        )
-    )
-    clash = F.raise_error(F.concat(F.lit("two terms share an id: "), "term", F.lit(" and "), "other"))
-    checked = terms.withColumn("term", F.when(F.col("term") == F.col("other"), F.col("term")).otherwise(clash))
-    kept = checked.where(F.col("df").between(options.min_df, options.max_df * snapshot["train"]))
-    return kept.orderBy(F.desc("n"), "term").limit(options.size).select("term", "id", "df").orderBy("term")
 
 
 def tfidf(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: weighting.Options) -> DataFrame:
@@ -175,7 +160,7 @@ def tfidf(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: we
     weight = tf · idf, tf = count or 1 + ln(count), idf = ln((1 + n) / (1 + df)) + 1 (`smooth`) or ln(n / df) + 1, with
     n train documents; then divided by the document's Euclidean norm (`norm=l2`).
     """
-    terms = select_vocabulary(spark, lake, snapshot, options)
+    terms = vocabulary.select(spark, lake, snapshot, options)
     one = 1 if options.smooth else 0
     idf = F.log((snapshot["train"] + one) / (F.col("df") + one)) + 1
     frequency = F.log("count") + 1 if options.sublinear else F.col("count").cast("double")

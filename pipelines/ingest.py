@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines import lake as lakes
-from pipelines import report, writing
+from pipelines import report, scanning, writing
 from pipelines.command import main
 from pipelines.config import Config, UserError, component
 from pipelines.files import Arrival, sha256
@@ -124,7 +124,7 @@ def _read(
     """Read a batch's good files through `keep`; what it tells of the files that it wrote."""
     source = component("source", planned["source"][0].as_py())
     options = source.Options(**json.loads(planned["settings"][0].as_py()))
-    spread = spark.createDataFrame(good).repartition(tasks(spark, good.num_rows))
+    spread = spark.createDataFrame(good).repartition(scanning.tasks(spark, good.num_rows))
     if not getattr(options, "id", None):
         return writing.collected(source.read(spark, spread, options, Step(keep, TOLD)))
     # Whether an id is known can be told of all rows together only.
@@ -166,11 +166,6 @@ def with_conflicts(rows: DataFrame, known: DataFrame) -> DataFrame:
     return rows.join(older, "id", "left").withColumn("reason", reason).select(*rows.columns)
 
 
-def tasks(spark: SparkSession, files: int) -> int:
-    """How many tasks read so many files: a few for each core, so that a large file does not keep all waiting."""
-    return max(1, min(files, 4 * int(spark.sparkContext.defaultParallelism)))
-
-
 def _table(found: list[Arrival]) -> pa.Table:
     names = [item.name for item in dataclasses.fields(Arrival)]
     return pa.table({name: [getattr(item, name) for item in found] for name in names})
@@ -185,7 +180,7 @@ def _probe(spark: SparkSession, fresh: pa.Table, config: Config) -> pa.Table:
             rows = [_probed(path, source.rows, options) for path in batch["path"].to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, PROBED)
 
-    paths = spark.createDataFrame(fresh.select(["path"])).repartition(tasks(spark, fresh.num_rows))
+    paths = spark.createDataFrame(fresh.select(["path"])).repartition(scanning.tasks(spark, fresh.num_rows))
     return paths.mapInArrow(probe, from_arrow_schema(PROBED)).toArrow()
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -88,8 +88,9 @@ VOCABULARY = Table(
 )
 SNAPSHOTS = Table(
     "snapshots",
-    "batch bigint, documents bigint, train bigint, test bigint, features_version bigint, vocabulary_version bigint",
-    "one row per published state: rows of batches up to this one, counted",
+    "batch bigint, documents bigint, train bigint, test bigint, labels array<string>, features_version bigint,"
+    " vocabulary_version bigint",
+    "one row per published state: rows of batches up to this one, counted, and the labels that can be learnt",
 )
 PREDICTIONS = Table(
     "predictions",
@@ -199,6 +200,14 @@ def rows(spark: SparkSession, lake: Lake, table: Table, first: Key | None = None
     """As `read`, but here in the driver and without a Spark job: for tables of a few rows a batch."""
     found = _dataset(spark, lake, table, first, last)
     return found.to_table() if found else table.arrow.empty_table()
+
+
+def scan(
+    spark: SparkSession, lake: Lake, table: Table, first: Key | None, last: Key | None, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """Some columns of `rows`, some rows at a time."""
+    found = _dataset(spark, lake, table, first, last)
+    yield from found.to_batches(columns=columns) if found else []
 
 
 def count(spark: SparkSession, lake: Lake, table: Table, first: Key | None = None, last: Key | None = None) -> int:

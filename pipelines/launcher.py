@@ -7,7 +7,7 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
 from models.training import proof
-from models.training.loop import fit
+from models.training.rank import fit
 from models.training.task import Task
 from pipelines import progress
 from pipelines.config import UserError

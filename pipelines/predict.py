@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipelines import files, ingest, kernel, scoring, words
+from pipelines import files, ingest, kernel, scanning, scoring, words
 from pipelines.command import main
 from pipelines.config import Config, UserError, component
 from pipelines.progress import step
@@ -66,7 +66,7 @@ def predicted(spark: SparkSession, config: Config, planned: pa.Table, folder: st
     """The planned files' rows as `OUTPUT`; a file that cannot be read is one row."""
     source = component("source", config.names.source)
     good = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
-    spread = spark.createDataFrame(good).repartition(ingest.tasks(spark, good.num_rows))
+    spread = spark.createDataFrame(good).repartition(scanning.tasks(spark, good.num_rows))
     rows = source.read(spark, spread, unlabelled(config.source), Step(scorer(folder, options), OUTPUT))
     bad = spark.createDataFrame(planned.select(["path", "problem"])).where("problem is not null")
     return rows.unionByName(bad.withColumnRenamed("problem", "reason"), allowMissingColumns=True)

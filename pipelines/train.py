@@ -9,13 +9,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from models.training import bundle as bundles
 from models.training import files as store
-from models.training import vocabulary
 from models.training.task import Task
-from pipelines import evaluate, featurize, launcher, report
+from models.training.vocabulary import FILE as VOCABULARY_FILE
+from pipelines import evaluate, featurize, launcher, report, vocabulary
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError
@@ -67,18 +66,16 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
 
 def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str, Any], folder: str) -> Task:
     """Write the vocabulary that the model reads, and say what each rank needs to know."""
+    labels = sorted(snapshot["labels"])
+    if len(labels) < 2:
+        raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
     with step(spark, "train: vocabulary"):
-        terms = featurize.select_vocabulary(spark, lake, snapshot, config.tfidf).toArrow()
+        terms = vocabulary.chosen(spark, lake, snapshot, config.tfidf)
         if not terms.num_rows:
             raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
         content = io.BytesIO()
         pq.write_table(terms, content)
-        store.write(f"{folder}/{vocabulary.FILE}", content.getvalue())
-    features = lakes.read(spark, lake, FEATURES, last=snapshot["batch"])
-    found = features.where("split != 'test' and size(labels) > 0").select(F.col("labels")[0].alias("label"))
-    labels = sorted(row["label"] for row in found.distinct().collect())
-    if len(labels) < 2:
-        raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
+        store.write(f"{folder}/{VOCABULARY_FILE}", content.getvalue())
     threads = launcher.threads(spark, config.train.threads, config.train.ranks)
     return Task(
         files=lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"]),
@@ -106,7 +103,7 @@ def publish(config: Config, snapshot: dict[str, Any], task: Task) -> None:
         labels=task.labels,
         documents=task.documents,
         features={"name": config.names.features} | dataclasses.asdict(config.features),
-        snapshot={"dataset": config.dataset_name} | snapshot,
+        snapshot={"dataset": config.dataset_name} | {key: snapshot[key] for key in snapshot if key != "labels"},
         train=dataclasses.asdict(task.train),
     )
 

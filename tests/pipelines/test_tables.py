@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from models.training.tfidf import Options
-from pipelines import clean, featurize, ingest
+from pipelines import clean, featurize, ingest, vocabulary
 from pipelines import lake as lakes
 from pipelines.config import Config, UserError, load
 from pipelines.lake import BATCHES, CLEAN, DOCUMENTS, FEATURES, SNAPSHOTS, VOCABULARY
@@ -102,8 +102,25 @@ def test_two_terms_with_one_id_are_an_error(spark: SparkSession, tmp_path: Path,
     clash.select(F.col("batch"), "term", "id", F.col("df").cast("bigint"), "count").write.format("delta").mode(
         "append"
     ).save(lake.path(VOCABULARY))
-    with pytest.raises(Exception, match="two terms share an id"):
-        featurize.select_vocabulary(spark, lake, lakes.snapshot(spark, lake, "latest"), Options()).collect()
+    snapshot = lakes.snapshot(spark, lake, "latest")
+    for select in (vocabulary.chosen, lambda *where: vocabulary.select(*where).collect()):
+        with pytest.raises(Exception, match="two terms share an id"):
+            select(spark, lake, snapshot, Options())
+
+
+@pytest.mark.parametrize("options", [Options(), Options(min_df=2, max_df=0.4, size=7), Options(min_df=9)])
+def test_driver_and_spark_choose_the_same_terms(
+    spark: SparkSession, tmp_path: Path, configured: Configure, monkeypatch: pytest.MonkeyPatch, options: Options
+) -> None:
+    config = configured(f"source.path={tmp_path}/in", "source.format=json", "source.label=label")
+    for number in range(2):
+        write_json(tmp_path / "in" / f"{number}.json", documents(20, start=number * 15))
+        featurize.run(spark, config)
+    lake = lakes.of(config)
+    snapshot = lakes.snapshot(spark, lake, "latest")
+    here = vocabulary.chosen(spark, lake, snapshot, options)
+    monkeypatch.setattr(vocabulary, "DRIVER_ROWS", 0)
+    assert vocabulary.chosen(spark, lake, snapshot, options).to_pylist() == here.to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""Which terms a model reads: chosen from the vocabulary's rows of a snapshot."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from models.training.tfidf import Options
+from pipelines import lake as lakes
+from pipelines.lake import VOCABULARY, Lake
+
+CLASH = "two terms share an id: "
+DRIVER_ROWS = (
+    2_000_000  # of vocabulary that the driver sums by itself, in some 200 MB; Spark's first query takes seconds
+)
+
+
+def chosen(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: Options) -> pa.Table:
+    """`select`, here in the driver.
+
+    Raises:
+        RuntimeError or Spark's exception: two terms share an id.
+    """
+    if lakes.count(spark, lake, VOCABULARY, last=snapshot["batch"]) > DRIVER_ROWS:
+        return select(spark, lake, snapshot, options).toArrow()
+    rows = lakes.rows(spark, lake, VOCABULARY, last=snapshot["batch"])
+    sums = [("term", "min"), ("term", "max"), ("df", "sum"), ("count", "sum")]
+    terms = rows.group_by("id").aggregate(sums)
+    clash = terms.filter(pc.not_equal(terms["term_min"], terms["term_max"]))
+    if clash.num_rows:
+        raise RuntimeError(f"{CLASH}{clash['term_min'][0]} and {clash['term_max'][0]}")
+    frequent = pc.and_(
+        pc.greater_equal(terms["df_sum"], options.min_df),
+        pc.less_equal(pc.cast(terms["df_sum"], pa.float64()), options.max_df * snapshot["train"]),
+    )
+    by_count = terms.filter(frequent).sort_by([("count_sum", "descending"), ("term_min", "ascending")])
+    kept = by_count.slice(0, options.size).select(["term_min", "id", "df_sum"])
+    return kept.rename_columns(["term", "id", "df"]).sort_by("term")
+
+
+def select(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: Options) -> DataFrame:
+    """The terms a model reads, as (term, id, df) by term: by document frequency, then the most frequent ones.
+
+    Of terms with equal counts the alphabetically first stay.
+
+    It raises, when it is read, where two terms share an id.
+    """
+    terms = (
+        lakes.read(spark, lake, VOCABULARY, last=snapshot["batch"])
+        .groupBy("id")
+        .agg(
+            F.min("term").alias("term"),
+            F.max("term").alias("other"),
+            F.sum("df").alias("df"),
+            F.sum("count").alias("n"),
+        )
+    )
+    clash = F.raise_error(F.concat(F.lit(CLASH), "term", F.lit(" and "), "other"))
+    checked = terms.withColumn("term", F.when(F.col("term") == F.col("other"), F.col("term")).otherwise(clash))
+    kept = checked.where(F.col("df").between(options.min_df, options.max_df * snapshot["train"]))
+    return kept.orderBy(F.desc("n"), "term").limit(options.size).select("term", "id", "df").orderBy("term")
