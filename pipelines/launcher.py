@@ -34,8 +34,7 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
     except Exception as error:
         failure = error
     if failure and NO_SLOTS in str(failure):
-        slots = spark.sparkContext.defaultParallelism
-        raise UserError(f"train.ranks={task.train.ranks} needs as many free task slots; Spark has {slots}")
+        raise too_few(spark, task.train.ranks)
     # Spark's exception does not hold the rank's traceback: the rank's own proof does, so it is asked first.
     try:
         proof.check(task.folder, ranks=task.train.ranks)
@@ -44,6 +43,24 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
     if failure:
         raise failure
     return result
+
+
+def check(spark: SparkSession, ranks: int) -> None:
+    """Refuse more ranks than this machine has slots for, before any work.
+
+    A cluster may still grow: there Spark itself looks for a while, when the ranks start.
+
+    Raises:
+        UserError: so.
+    """
+    if spark.sparkContext.master.startswith("local[") and ranks > spark.sparkContext.defaultParallelism:
+        raise too_few(spark, ranks)
+
+
+def too_few(spark: SparkSession, ranks: int) -> UserError:
+    """What to say, with the number that is there."""
+    slots = spark.sparkContext.defaultParallelism
+    return UserError(f"train.ranks={ranks} needs as many free task slots; Spark has {slots}")
 
 
 def threads(spark: SparkSession, wanted: int, ranks: int) -> int:

@@ -28,6 +28,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     Raises:
         UserError: no labelled train document, one label only, `run=` names a finished run, too few slots.
     """
+    launcher.check(spark, config.train.ranks)
     lake = lakes.of(config)
     before = report.rows(spark, config, featurize.update(spark, config))
     snapshot = lakes.snapshot(spark, lake, config.snapshot)

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
-from pipelines.config import CONF
+from pipelines import featurize, predict, train
+from pipelines.config import CONF, UserError, load
 from tests.conftest import documents, last_json, write_json
 
 ROOT = CONF.parent
@@ -48,7 +50,7 @@ def small(tmp_path: Path) -> list[str]:
     ]
 
 
-def test_train_then_predict(tmp_path: Path) -> None:
+def test_train_then_predict(spark: SparkSession, tmp_path: Path) -> None:
     arguments = small(tmp_path)
     trained = submit("train", *arguments, "train.ranks=2", f"report={tmp_path}/report.json", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr[-3000:]
@@ -59,21 +61,13 @@ def test_train_then_predict(tmp_path: Path) -> None:
     assert "epoch 3/3" in trained.stderr
     assert "epoch" not in trained.stdout.split("\n", 1)[0]
     assert last_json((tmp_path / "report.json").read_text()) == report
-    again = last_json(submit("train", *arguments, "train.ranks=2", "train.reuse=true").stdout)
+    again = train.run(spark, load([*arguments, "train.ranks=2", "train.reuse=true"]))
     assert (again["status"], again["run"]) == ("unchanged", report["run"])
 
     write_json(tmp_path / "new" / "n.json", [{"text": "a ship at sea"}, {"text": "wheat barn"}, {"nothing": 1}])
-    predicted = submit(
-        "predict",
-        f"bundle={report['bundle']}",
-        f"output={tmp_path}/out",
-        "source=files",
-        f"source.path={tmp_path}/new",
-        "source.format=json",
-        f"lake={tmp_path}/nowhere",
-    )
-    assert predicted.returncode == 0, predicted.stderr[-3000:]
-    assert last_json(predicted.stdout)["rows"] == {"read": 3, "predicted": 2, "rejected": 1}
+    new = [f"bundle={report['bundle']}", f"output={tmp_path}/out", "source=files", f"source.path={tmp_path}/new"]
+    predicted = predict.run(spark, load([*new, "source.format=json", f"lake={tmp_path}/nowhere"]))
+    assert predicted["rows"] == {"read": 3, "predicted": 2, "rejected": 1}
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -94,10 +88,10 @@ def test_a_users_mistake_is_one_line_and_status_2(tmp_path: Path, job: str, argu
     assert not (tmp_path / "lake").exists()
 
 
-def test_too_many_ranks_are_told_of_soon(tmp_path: Path) -> None:
-    done = submit("train", *small(tmp_path), "train.ranks=3")
-    assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1] == "textmill: train.ranks=3 needs as many free task slots; Spark has 2"
+def test_too_many_ranks_are_told_of_before_any_work(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^train\.ranks=3 needs as many free task slots; Spark has 2$"):
+        train.run(spark, load([*small(tmp_path), "train.ranks=3"]))
+    assert not (tmp_path / "lake").exists()
 
 
 def test_two_executors_in_processes_of_their_own(tmp_path: Path) -> None:
@@ -135,13 +129,15 @@ def test_interrupt_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
     assert_gone(running.pid)
 
 
+JOBS = {"featurize": featurize.run, "train": train.run}
+
+
 @pytest.fixture(scope="module")
-def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def field(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose lake holds what undisturbed runs made: `featurize` and `train`."""
     folder = tmp_path_factory.mktemp("kills")
-    for job in ("featurize", "train"):
-        made = submit(job, *small(folder), f"dataset={job}")
-        assert made.returncode == 0, made.stderr[-5000:]
+    for job, run in JOBS.items():
+        run(spark, load([*small(folder), f"dataset={job}"]))
     return folder
 
 
@@ -150,18 +146,20 @@ STAGES = ["ingest: batch", "clean: batch", "featurize: batch", "train: epoch"]
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_killed_run_and_a_second_one_make_an_undisturbed_runs_tables(field: Path, stage: str, seed: int) -> None:
-    kill_and_repeat(field, stage, seed, longest=2.0)
+def test_a_killed_run_and_a_second_one_make_an_undisturbed_runs_tables(
+    spark: SparkSession, field: Path, stage: str, seed: int
+) -> None:
+    kill_and_repeat(spark, field, stage, seed, longest=2.0)
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", range(2, 12))
 @pytest.mark.parametrize("stage", ["looking", *STAGES, "evaluate"])
-def test_many_kills(field: Path, stage: str, seed: int) -> None:
-    kill_and_repeat(field, stage, seed, longest=4.0)
+def test_many_kills(spark: SparkSession, field: Path, stage: str, seed: int) -> None:
+    kill_and_repeat(spark, field, stage, seed, longest=4.0)
 
 
-def kill_and_repeat(field: Path, stage: str, seed: int, longest: float) -> None:
+def kill_and_repeat(spark: SparkSession, field: Path, stage: str, seed: int, longest: float) -> None:
     """SIGKILL all processes of a run at a seeded moment of a stage; run again; compare with an undisturbed run."""
     job = "train" if stage.startswith(("train", "evaluate")) else "featurize"
     killed = f"{stage.replace(': ', '-')}-{seed}"
@@ -173,8 +171,7 @@ def kill_and_repeat(field: Path, stage: str, seed: int, longest: float) -> None:
     time.sleep(random.Random(killed).uniform(0, longest))  # noqa: S311
     os.killpg(running.pid, signal.SIGKILL)
     running.wait(timeout=60)
-    again = submit(job, *arguments)
-    assert again.returncode == 0, again.stderr[-3000:]
+    JOBS[job](spark, load(arguments))
     assert_equal_lakes(field / "lake", job, killed)
 
 
