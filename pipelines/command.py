@@ -59,11 +59,21 @@ def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
     began = time.monotonic()
     spark = session.start(job)
     started = time.monotonic() - began
-    result = run(spark, config)
+    try:
+        result = run(spark, config)
+    except Exception as error:
+        if config.report:
+            tell(config.report, {"job": job, "status": "failed", "error": str(error)})
+        raise
     result["seconds"] = {"session": round(started, 2)} | result.get("seconds", {})
     if config.report:
-        store.write(files.absolute(config.report), json.dumps(result).encode() + b"\n")
+        tell(config.report, result)
     return result
+
+
+def tell(path: str, result: dict[str, Any]) -> None:
+    """Write a result object where `report=` says."""
+    store.write(files.absolute(path), json.dumps(result).encode() + b"\n")
 
 
 def _leave(status: int, message: str) -> NoReturn:

@@ -20,6 +20,7 @@ from pipelines.lake import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
 from pipelines.progress import step
 
 SILVER = ("id", "text", "split", "labels", "target")
+FEATURES_GROUP = 512  # rows of features that a rank decodes at once: small against a bucket of its shuffle
 RUN_BYTES = 32 << 20  # of documents that are sorted together: a file of features, some twice as large in memory
 SLICE_BYTES = 4 << 20  # of text, cut at a time: bounds a worker's memory, whatever the documents' sizes
 PARTIAL_ROWS = 1_000_000  # of vocabulary that a task keeps before it sums them
@@ -57,7 +58,7 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
 
 def write(spark: SparkSession, lake: Lake, batch: int, options: words.Options) -> None:
     """Featurize one batch in one job: features, vocabulary, and last the snapshot that publishes both."""
-    targets = lakes.target(lake, FEATURES), lakes.target(lake, VOCABULARY, order=("term",))
+    targets = lakes.target(lake, FEATURES, row_group=FEATURES_GROUP), lakes.target(lake, VOCABULARY, order=("term",))
     paths = lakes.addresses(spark, lake, CLEAN, batch, batch)
     cut = scanning.spread(spark, paths).mapInArrow(cutter(options, targets[0], batch, paths), from_arrow_schema(CUT))
     summed = cut.groupBy("file", "term", "id").agg(F.sum("df").alias("df"), F.sum("count").alias("count"))
@@ -92,7 +93,7 @@ def cutter(options: words.Options, target: writing.Target, batch: int, paths: li
 
 
 def sorted_runs(documents: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Documents with their `key`, in the order of it and of `id`, as far as a run of `RUN_BYTES` goes.
+    """Documents with their `key`, in the order of it and of `id` within a run of `RUN_BYTES`; test documents last.
 
     Sorted while they are texts: rows of lists take longer.
     """
@@ -109,7 +110,8 @@ def sorted_runs(documents: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 def _sorted(pending: list[pa.RecordBatch]) -> pa.RecordBatch:
     rows = pa.concat_batches(pending)
     rows = rows.append_column("key", pa.array(words.term_ids(rows["id"])))
-    return rows.take(pc.sort_indices(rows, [("key", "ascending"), ("id", "ascending")]))
+    rows = rows.append_column("tested", pc.equal(rows["split"], "test"))
+    return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in ("tested", "key", "id")]))
 
 
 def learnt(documents: pa.RecordBatch) -> list[str]:

@@ -79,7 +79,7 @@ FEATURES = Table(
     "features",
     "batch bigint, key bigint, id string, split string, labels array<string>, target double,"
     " terms array<bigint>, counts array<int>, sequence array<int>",
-    "one row per document, in the order of `key` within a file",
+    "one row per document, in the order of `key` within a file, the test split behind all others",
 )
 VOCABULARY = Table(
     "vocabulary",
@@ -98,7 +98,11 @@ PREDICTIONS = Table(
     "one row per run, snapshot and test document",
 )
 RUNS = Table("runs", "run string, job string, status string, report string", "one row per job that changed something")
-METRICS = Table("metrics", "run string, snapshot bigint, name string, value double", "one row per run and figure")
+METRICS = Table(
+    "metrics",
+    "run string, snapshot bigint, step bigint, name string, value double",
+    "one row per run and figure, and per run, training step and figure of that step",
+)
 
 
 @dataclass(frozen=True)
@@ -147,10 +151,10 @@ def properties(spark: SparkSession, lake: Lake, table: Table) -> dict[str, str]:
     return kernel.properties(spark, lake.path(table))
 
 
-def target(lake: Lake, table: Table, order: tuple[str, ...] = ()) -> writing.Target:
-    """Where a job's workers write rows of a table; each call names another job."""
+def target(lake: Lake, table: Table, **layout: Any) -> writing.Target:
+    """Where a job's workers write rows of a table, with `order` and `row_group`; each call names another job."""
     token = f"part-{secrets.token_hex(8)}"
-    return writing.Target(table.place, lake.path(table), table.arrow, token, order)
+    return writing.Target(table.place, lake.path(table), table.arrow, token, **layout)
 
 
 def commit(

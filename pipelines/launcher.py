@@ -1,18 +1,29 @@
-"""Starts the ranks: TorchDistributor in function mode, and no result believed that every rank has not proven."""
+"""Starts the ranks: TorchDistributor in function mode, and no result believed that every rank has not proven.
+
+The driver owns the attempts: after a lost rank it launches all of them again, from the last checkpoint.
+"""
 
 import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
-from models.training import proof
+from models.training import checkpoint, proof
+from models.training.distributed import GRACE_S
+from models.training.proof import RankFailure
 from models.training.rank import fit
 from models.training.task import Task
 from pipelines import progress
 from pipelines.config import UserError
 
 NO_SLOTS = "SPARK-24819"
+TAG = "textmill-ranks"
 
 
 def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
@@ -20,16 +31,40 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
 
     Raises:
         UserError: there are not as many free task slots as ranks.
-        RuntimeError: a rank failed; with the whole traceback of the first that did.
+        RankFailure: a rank failed, with the whole traceback of the first that did: at the same step with the same
+            exception as the time before, or by the user's mistake, or more than `train.max_failures` times.
     """
     logging.getLogger("TorchDistributor").setLevel(logging.WARNING)
+    last: RankFailure | None = None
+    for failures in range(1, task.train.max_failures + 2):
+        try:
+            found = _once(spark, task)
+        except RankFailure as failure:
+            if failure.mistake or failure.repeats(last) or failures > task.train.max_failures:
+                raise
+            last = failure
+            step = checkpoint.last_step(task.folder)
+            progress.say(f"train: {failure}")
+            progress.say(f"train: launching again from step {step} ({failures} of {task.train.max_failures} times)")
+        else:
+            return found | {"failures": failures - 1}
+    raise AssertionError("unreachable")
+
+
+def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
+    """One launch.
+
+    Raises:
+        UserError: too few slots.
+        RankFailure: a rank failed or was lost.
+    """
     proof.clear(task.folder)
     # Not `local_mode`: there all ranks share one result file, and a failed rank goes unnoticed.
-    distributor = TorchDistributor(num_processes=task.train.ranks, local_mode=False, use_gpu=False)
+    distributor = TorchDistributor(num_processes=task.train.ranks, local_mode=False, use_gpu=task.train.gpu)
     failure: Exception | None = None
     result: dict[str, Any] = {}
     try:
-        with progress.ranks("train"):
+        with progress.ranks("train") as heard, _cancelled_when_silent(spark, heard, task.train.timeout_s):
             result = distributor.run(fit, task)
     except Exception as error:
         failure = error
@@ -38,11 +73,33 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
     # Spark's exception does not hold the rank's traceback: the rank's own proof does, so it is asked first.
     try:
         proof.check(task.folder, ranks=task.train.ranks)
-    except RuntimeError as error:
+    except RankFailure as error:
         raise error from failure
     if failure:
-        raise failure
+        raise RankFailure(f"the launch failed: {failure}") from failure
     return result
+
+
+@contextmanager
+def _cancelled_when_silent(spark: SparkSession, heard: progress.Heard, timeout_s: float) -> Iterator[None]:
+    """Cancel the block's Spark job when no rank has been heard of for longer than one that lives may be silent."""
+    over = threading.Event()
+    longest = timeout_s + 2 * GRACE_S
+
+    def watch() -> None:
+        while not over.wait(min(1.0, longest / 4)):
+            if heard.last and time.monotonic() - heard.last > longest:
+                progress.say(f"train: no rank has been heard of for {longest:.0f} seconds")
+                spark.interruptTag(TAG)
+                return
+
+    spark.addTag(TAG)
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        spark.removeTag(TAG)
 
 
 def check(spark: SparkSession, ranks: int) -> None:
@@ -63,8 +120,9 @@ def too_few(spark: SparkSession, ranks: int) -> UserError:
     return UserError(f"train.ranks={ranks} needs as many free task slots; Spark has {slots}")
 
 
-def threads(spark: SparkSession, wanted: int, ranks: int) -> int:
-    """Threads of each rank: as asked; on a local master, where the machine is ours, an equal share of its cores."""
-    if wanted or not spark.sparkContext.master.startswith("local["):
-        return wanted
-    return max(1, int(spark.sparkContext.defaultParallelism) // ranks)
+def placed(spark: SparkSession, task: Task) -> Task:
+    """The task with its threads: as asked; on a local master, where the machine is ours, a share of its cores."""
+    if task.train.threads or not spark.sparkContext.master.startswith("local["):
+        return task
+    share = max(1, int(spark.sparkContext.defaultParallelism) // task.train.ranks)
+    return replace(task, train=replace(task.train, threads=share))

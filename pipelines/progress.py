@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from pyspark.sql import SparkSession
 
@@ -66,11 +66,18 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
+class Heard(Protocol):
+    """When something last came from a rank (`time.monotonic`), None before the first time."""
+
+    last: float | None
+
+
 @contextmanager
-def ranks(label: str) -> Iterator[None]:
+def ranks(label: str) -> Iterator[Heard]:
     """While ranks run, turn their progress lines into ours; what else they print passes through."""
-    with redirect_stderr(_RankLines(label, sys.stderr)):
-        yield
+    lines = _RankLines(label, sys.stderr)
+    with redirect_stderr(lines):
+        yield lines
 
 
 class _RankLines:
@@ -79,8 +86,10 @@ class _RankLines:
     def __init__(self, label: str, stream: TextIO) -> None:
         self.label, self.stream, self.line = label, stream, Line(stream)
         self.pending = ""
+        self.last: float | None = None
 
     def write(self, text: str) -> int:
+        self.last = time.monotonic()
         self.pending += text
         while "\n" in self.pending:
             line, self.pending = self.pending.split("\n", 1)
@@ -107,6 +116,8 @@ def _described(state: dict[str, Any]) -> str:
         f"epoch {state['epoch']}/{state['epochs']}, step {state['step']}/{state['steps']}, "
         f"loss {state['loss']:.4f}, {state['documents_per_second']:,.0f} documents/s"
     )
+    if "learning_rate" in state:
+        text += f", rate {state['learning_rate']:.2g}, {state['memory_mb']:,.0f} MB"
     accuracy = state.get("validation_accuracy")
     return text if accuracy is None else f"{text}, validation accuracy {accuracy:.4f}"
 

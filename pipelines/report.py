@@ -54,15 +54,32 @@ def new_run() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def keep(spark: SparkSession, lake: Lake, result: dict[str, Any]) -> None:
-    """Append a finished job to `runs`, and its figures to `metrics`."""
+def keep(spark: SparkSession, lake: Lake, result: dict[str, Any], steps: pa.Table | None = None) -> None:
+    """Append a finished job to `runs`; its figures, and those of its training's `steps`, to `metrics`."""
     run = result["run"]
     kept = {"job": result["job"], "status": result["status"], "report": json.dumps(result)}
     lakes.keep(spark, lake, RUNS, run, pa.Table.from_pylist([kept]))
     if "metrics" in result:
-        figures = [{"name": name, "value": value} for name, value in flat(result["metrics"])]
-        numbered = [{"snapshot": result["snapshot"], **figure} for figure in figures]
-        lakes.keep(spark, lake, METRICS, run, pa.Table.from_pylist(numbered))
+        figures = flat(result["metrics"])
+        rows = pa.table(
+            {
+                "step": pa.nulls(len(figures), pa.int64()),
+                "name": [n for n, _ in figures],
+                "value": [v for _, v in figures],
+            }
+        )
+        whole = pa.concat_tables([rows, *([_long(steps)] if steps else [])], promote_options="permissive")
+        numbered = whole.append_column("snapshot", [[result["snapshot"]] * len(whole)])
+        lakes.keep(spark, lake, METRICS, run, numbered)
+
+
+def _long(steps: pa.Table) -> pa.Table:
+    """One row a step and figure, from one column a figure."""
+    names = [name for name in steps.column_names if name != "step"]
+    return pa.concat_tables(
+        pa.table({"step": steps["step"], "name": [f"train.{name}"] * len(steps), "value": steps[name]})
+        for name in names
+    )
 
 
 def flat(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:

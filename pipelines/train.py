@@ -1,9 +1,7 @@
 """train: from raw text to a trained and evaluated model. Brings the tables up to date, trains, evaluates."""
 
 import dataclasses
-import hashlib
 import io
-import json
 import time
 from typing import Any
 
@@ -11,10 +9,12 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from models.training import bundle as bundles
+from models.training import checkpoint, history
 from models.training import files as store
+from models.training.proof import RankFailure
 from models.training.task import Task
 from models.training.vocabulary import FILE as VOCABULARY_FILE
-from pipelines import evaluate, featurize, launcher, report, vocabulary
+from pipelines import evaluate, featurize, launcher, memory, report, runs, vocabulary
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError
@@ -25,27 +25,23 @@ from pipelines.progress import step
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Train a model on the newest snapshot (or `snapshot=`) and evaluate it on the test split.
 
+    `run=` of a run that did not finish goes on from its last checkpoint, with the snapshot that it began with.
+
     Raises:
-        UserError: no labelled train document, one label only, `run=` names a finished run, too few slots.
+        UserError: no labelled train document, one label only, `run=` names a finished run or one of other settings, too
+            few slots.
+        RankFailure: see `launcher.launch`; it is kept in `runs`.
     """
     launcher.check(spark, config.train.ranks)
     lake = lakes.of(config)
     before = report.rows(spark, config, featurize.update(spark, config))
-    snapshot = lakes.snapshot(spark, lake, config.snapshot)
-    settings = settings_digest(config, snapshot)
-    if config.train.reuse and (finished := report.find(spark, lake, settings)):
-        return finished | {"status": "unchanged", "rows": before["rows"], "seconds": before["seconds"]}
     identity = config.run or report.new_run()
     folder = f"{lake.root}/{lake.dataset}/bundles/{identity}"
-    if bundles.FILE in store.names(folder):
-        raise UserError(f"run={identity} is finished: its bundle is {folder}")
-    began = time.monotonic()
-    task = prepare(spark, config, lake, snapshot, folder)
-    figures = launcher.launch(spark, task)
-    publish(config, snapshot, task)
-    trained = time.monotonic()
-    scores = evaluate.score(spark, lake, folder, snapshot, identity)
-    seconds = {"train": round(trained - began, 2), "evaluate": round(time.monotonic() - trained, 2)}
+    config = runs.resumed(config, folder)
+    snapshot = lakes.snapshot(spark, lake, config.snapshot)
+    settings = runs.digest(config, snapshot)
+    if config.train.reuse and not config.run and (finished := report.find(spark, lake, settings)):
+        return finished | {"status": "unchanged", "rows": before["rows"], "seconds": before["seconds"]}
     result = {
         "job": "train",
         "status": "done",
@@ -53,15 +49,30 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         "model": config.names.model,
         "source": config.names.source,
         "dataset": lake.dataset,
-        "metrics": {"validation": figures.pop("validation"), "test": scores},
-        "train": figures,
         "rows": before["rows"],
-        "seconds": before["seconds"] | seconds,
+        "seconds": before["seconds"],
         "snapshot": snapshot["batch"],
         "settings": settings,
         "bundle": folder,
     }
-    report.keep(spark, lake, result)
+    began = time.monotonic()
+    task = prepare(spark, config, lake, snapshot, folder)
+    try:
+        figures = launcher.launch(spark, task)
+    except RankFailure as failure:
+        report.keep(spark, lake, result | {"status": "failed", "error": str(failure)})
+        raise
+    publish(config, snapshot, task)
+    trained = time.monotonic()
+    scores = evaluate.score(spark, lake, folder, snapshot, identity)
+    seconds = {"train": round(trained - began, 2), "evaluate": round(time.monotonic() - trained, 2)}
+    result |= {
+        "metrics": {"validation": figures.pop("validation"), "test": scores},
+        "train": figures,
+        "seconds": result["seconds"] | seconds,
+    }
+    report.keep(spark, lake, result, history.read(folder))
+    checkpoint.clear(folder)
     return result
 
 
@@ -77,8 +88,8 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
         content = io.BytesIO()
         pq.write_table(terms, content)
         store.write(f"{folder}/{VOCABULARY_FILE}", content.getvalue())
-    threads = launcher.threads(spark, config.train.threads, config.train.ranks)
-    return Task(
+    runs.begin(config, snapshot, folder)
+    task = Task(
         files=lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"]),
         batch=snapshot["batch"],
         documents=snapshot["train"],
@@ -86,12 +97,14 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
         model=config.names.model,
         options=dataclasses.asdict(config.model),
         tfidf=config.tfidf,
-        train=dataclasses.replace(config.train, threads=threads),
+        train=config.train,
         test_share=config.split.test,
         validation_share=config.split.validation,
         salt=config.split.salt,
         folder=folder,
     )
+    memory.check(spark, task, terms.num_rows)
+    return launcher.placed(spark, task)
 
 
 def publish(config: Config, snapshot: dict[str, Any], task: Task) -> None:
@@ -107,15 +120,6 @@ def publish(config: Config, snapshot: dict[str, Any], task: Task) -> None:
         snapshot={"dataset": config.dataset_name} | {key: snapshot[key] for key in snapshot if key != "labels"},
         train=dataclasses.asdict(task.train),
     )
-
-
-def settings_digest(config: Config, snapshot: dict[str, Any]) -> str:
-    """Names all that decides the weights: what is trained, on what, and how."""
-    parts = [config.model, config.features, config.tfidf, config.split, config.train]
-    plain = [dataclasses.asdict(part) for part in parts]
-    plain[-1] |= {"reuse": None, "max_failures": None, "timeout_s": None}
-    content = json.dumps([config.dataset_name, snapshot["batch"], config.names.model, *plain], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

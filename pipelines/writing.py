@@ -24,20 +24,21 @@ from pipelines.kernel import DataFile
 Worker = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 Told = dict[str, Any]
 
+ROW_GROUP = 16_384  # rows: what a reader decodes at once
 FILE_BYTES = 64 << 20  # of rows in memory, that become one file: bounds a worker's memory
-ROW_GROUP = 16_384  # rows; what a rank reads at once
 TOLD = pa.schema({"file": pa.string()})  # what a worker hands back: one JSON object a file
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a job writes a table: its folder, its columns, the order within a file, and the job's own word."""
+    """Where a job writes a table: its folder, its columns, the job's own word, and how rows lie in a file."""
 
     table: str
     folder: str
     columns: pa.Schema
     token: str
     order: tuple[str, ...] = ()
+    row_group: int = ROW_GROUP
 
 
 class Writer:
@@ -81,7 +82,7 @@ def write(target: Target, name: str, rows: pa.Table) -> Told:
     content = io.BytesIO()
     numbers = [field.name for field in target.columns if pa.types.is_integer(field.type)]
     pq.write_table(
-        rows, content, compression="zstd", store_schema=False, row_group_size=ROW_GROUP, write_statistics=numbers
+        rows, content, compression="zstd", store_schema=False, row_group_size=target.row_group, write_statistics=numbers
     )
     files.write(f"{target.folder}/{name}", content.getvalue())
     return describe(target, name, rows, content.tell())

@@ -1,34 +1,122 @@
-"""Documents to tensors: the same global batches for every number of ranks, and as many steps on each."""
+"""Documents to tensors: the same global batches, cut into the same shards, for every number of ranks."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from queue import Full, Queue
+from threading import Event, Lock, Thread
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.training.documents import Documents
-from models.training.order import scatter
+from models.training.documents import Index, Ints, Reader, Terms
+from models.training.order import bucket, shuffled
+
+EVALUATED = 1024  # documents scored at once, over all ranks; bounds the layers' outputs
 
 
 @dataclass(frozen=True)
-class Batch:
-    """One rank's part of a global batch of `documents` documents; the part may be empty.
+class Part:
+    """One shard's documents of a global batch, or a piece of them.
 
-    `indices` and `weights` (N,), `offsets` (B,) where each document starts, `labels` (B,).
+    `indices` and `weights` (N,), `offsets` (B,) where each document starts, `labels` (B,), `targets` (B,); `shard` is
+    set in the first piece of a shard.
     """
 
     indices: Tensor
     offsets: Tensor
     weights: Tensor
     labels: Tensor
+    targets: Tensor
+    shard: int | None = None
+
+    def to(self, device: torch.device) -> "Part":
+        """The same on a device."""
+        if device.type == "cpu":
+            return self
+        names = ("indices", "offsets", "weights", "labels", "targets")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This rank's parts of a global batch of `documents` documents, which weigh `weight` in all; there may be none."""
+
+    parts: list[Part]
     documents: int
+    weight: float
 
 
-def shuffled(documents: Documents, rows: NDArray[np.int64], *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """`rows` in the order of this epoch, a function of (seed, epoch, document's key) alone."""
-    return rows[np.argsort(scatter(documents.key[rows], seed, epoch))]
+@dataclass(frozen=True)
+class Place:
+    """This rank among `ranks`, which share `shards` virtual shards; each owns some that follow one another."""
+
+    rank: int = 0
+    ranks: int = 1
+    shards: int = 1
+
+    @property
+    def own(self) -> range:
+        """The shards of this rank, one at least: shard s belongs to rank ⌊s · ranks / shards⌋."""
+        first, last = (-(-(rank * self.shards) // self.ranks) for rank in (self.rank, self.rank + 1))
+        return range(first, last)
+
+
+@dataclass
+class Feed:
+    """Documents by buckets, decoded once where `cache` bytes hold them, else read again when their turn comes."""
+
+    reader: Reader
+    in_bucket: NDArray[np.int32]
+    cache: int
+    held: dict[int, Terms] = field(default_factory=dict)
+    full: bool = False
+    lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def of(cls, reader: Reader, *, buckets: int, cache: int) -> "Feed":
+        """A feed of all that the reader's index names."""
+        return cls(reader, bucket(reader.index.key, buckets), cache)
+
+    @property
+    def index(self) -> Index:
+        """What there is."""
+        return self.reader.index
+
+    def terms(self, rows: Ints) -> Terms:
+        """The terms of documents of one bucket, in the order of `rows`."""
+        number = int(self.in_bucket[rows[0]])
+        with self.lock:
+            whole = self.held.get(number)
+            if whole is None and self.full:
+                return self.reader.read(rows)
+            members = np.flatnonzero(self.in_bucket == number)
+            if whole is None:
+                whole = self.reader.read(members)
+                self._hold(number, whole)
+        return whole.take(np.searchsorted(members, rows))
+
+    def _hold(self, number: int, whole: Terms) -> None:
+        taken = sum(terms.nbytes for terms in self.held.values())
+        if taken + whole.nbytes <= self.cache:
+            self.held[number] = whole
+        else:
+            self.full = True
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch's global order: `rows` of the index; and the places in it of this rank's documents, from a step on."""
+
+    number: int
+    step: int
+    rows: Ints
+    mine: Ints
+
+
+Item = Epoch | Terms | BaseException | None
 
 
 def steps(rows: int, size: int) -> int:
@@ -36,16 +124,144 @@ def steps(rows: int, size: int) -> int:
     return -(-rows // size)
 
 
-def cut(documents: Documents, rows: NDArray[np.int64], *, size: int, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
-    """Rank `rank`'s part of each global batch of `size`, every `ranks`-th document of it."""
-    for start in range(0, len(rows), size):
-        whole = rows[start : start + size]
-        mine = whole[rank::ranks]
-        indices, weights, offsets = documents.take(mine)
-        yield Batch(
-            indices=torch.from_numpy(indices),
-            offsets=torch.from_numpy(offsets[:-1]),
-            weights=torch.from_numpy(weights),
-            labels=torch.from_numpy(documents.label[mine]),
-            documents=len(whole),
-        )
+@dataclass(frozen=True)
+class Plan:
+    """What is trained on: `rows` of the index, in global batches of `size`, for `epochs`; `class_weight` is (C,)."""
+
+    rows: Ints
+    size: int
+    epochs: int
+    seed: int
+    pieces: int = 1
+    class_weight: NDArray[np.float32] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Of one epoch."""
+        return steps(len(self.rows), self.size)
+
+
+def batches(
+    feed: Feed, plan: Plan, place: Place, *, epoch: int = 1, step: int = 0
+) -> Generator[tuple[int, int, Batch]]:
+    """(epoch, step of the epoch from 1, batch), from after `step` steps of an epoch on, to the end of the last."""
+    stream = _ahead(_read(feed, plan, place, epoch, step))
+    for item in stream:
+        assert isinstance(item, Epoch)
+        shard_of = (item.mine % plan.size) % place.shards
+        batch_of = item.mine // plan.size
+        buffer, taken = Terms(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(1, np.int64)), 0
+        for number in range(item.step, plan.steps):
+            whole = item.rows[number * plan.size : (number + 1) * plan.size]
+            end = int(np.searchsorted(batch_of, number, side="right"))
+            while len(buffer.offsets) - 1 < end - taken:
+                found = next(stream)
+                assert isinstance(found, Terms)
+                buffer = _chained(buffer, found)
+            terms = buffer.slice(0, end - taken)
+            buffer = buffer.slice(end - taken, len(buffer.offsets) - 1)
+            rows, shards = item.rows[item.mine[taken:end]], shard_of[taken:end]
+            taken = end
+            parts = list(_parts(feed.index, rows, terms, shards, plan.pieces))
+            yield item.number, number + 1, Batch(parts, len(whole), _weight(feed.index, whole, plan))
+
+
+def _weight(index: Index, rows: Ints, plan: Plan) -> float:
+    return float(len(rows) if plan.class_weight is None else plan.class_weight[index.label[rows]].sum(dtype=np.float64))
+
+
+def _read(feed: Feed, plan: Plan, place: Place, epoch: int, step: int) -> Iterator[Epoch | Terms]:
+    """Each epoch, followed by the terms of this rank's documents, a bucket's at a time."""
+    keys, in_bucket = feed.index.key[plan.rows], feed.in_bucket[plan.rows]
+    for number in range(epoch, plan.epochs + 1):
+        rows = plan.rows[shuffled(keys, in_bucket, seed=plan.seed, epoch=number)]
+        places = np.arange(len(rows))
+        shard = (places % plan.size) % place.shards
+        first = step * plan.size
+        mine = places[(place.own.start <= shard) & (shard < place.own.stop) & (places >= first)]
+        yield Epoch(number, step, rows, mine)
+        turns = feed.in_bucket[rows[mine]]
+        for chunk in np.split(mine, np.flatnonzero(np.diff(turns)) + 1):
+            if len(chunk):
+                yield feed.terms(rows[chunk])
+        step = 0
+
+
+def _parts(index: Index, rows: Ints, terms: Terms, shards: Ints, pieces: int) -> Iterator[Part]:
+    for shard in np.unique(shards):
+        chosen = np.flatnonzero(shards == shard)
+        own = terms if len(chosen) == len(rows) else terms.take(chosen)
+        bounds = np.linspace(0, len(chosen), min(pieces, len(chosen)) + 1).astype(int)
+        for number, (start, end) in enumerate(pairwise(bounds)):
+            piece = rows[chosen[start:end]]
+            yield part(index, piece, own.slice(start, end), shard=None if number else int(shard))
+
+
+def part(index: Index, rows: Ints, terms: Terms, *, shard: int | None = None) -> Part:
+    """Documents of the index, with their terms, as tensors."""
+    return Part(
+        indices=torch.from_numpy(terms.indices),
+        offsets=torch.from_numpy(terms.offsets[:-1]),
+        weights=torch.from_numpy(terms.weights),
+        labels=torch.from_numpy(index.label[rows]),
+        targets=torch.from_numpy(index.target[rows]),
+        shard=shard,
+    )
+
+
+def scored(feed: Feed, rows: Ints, place: Place) -> Iterator[Part]:
+    """This rank's share of the documents `rows`, to be scored, some hundred at a time."""
+    order = rows[np.argsort(feed.in_bucket[rows], kind="stable")]
+    size = max(1, EVALUATED // place.ranks)
+    for whole in np.split(order, np.flatnonzero(np.diff(feed.in_bucket[order])) + 1):
+        own = whole[place.rank :: place.ranks]
+        if len(own):
+            terms = feed.terms(own)
+            for start in range(0, len(own), size):
+                some = own[start : start + size]
+                yield part(feed.index, some, terms.slice(start, start + len(some)))
+
+
+def _chained(first: Terms, second: Terms) -> Terms:
+    if not len(first.indices) and len(first.offsets) == 1:
+        return second
+    return Terms(
+        np.concatenate((first.indices, second.indices)),
+        np.concatenate((first.weights, second.weights)),
+        np.concatenate((first.offsets, first.offsets[-1] + second.offsets[1:])),
+    )
+
+
+def _ahead(items: Iterator[Epoch | Terms]) -> Iterator[Epoch | Terms]:
+    """The same items, the next one made in a thread while the last one is used."""
+    ready: Queue[Item] = Queue(maxsize=1)
+    stopped = Event()
+    Thread(target=_fill, args=(items, ready, stopped), daemon=True).start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+
+
+def _fill(items: Iterator[Epoch | Terms], ready: "Queue[Item]", stopped: Event) -> None:
+    try:
+        for item in items:
+            if not _put(ready, item, stopped):
+                return
+        _put(ready, None, stopped)
+    except BaseException as error:  # raised again by the reader of the queue
+        _put(ready, error, stopped)
+
+
+def _put(ready: "Queue[Item]", item: Item, stopped: Event) -> bool:
+    """Wait for a place in the queue; False where nobody reads it any more."""
+    while not stopped.is_set():
+        try:
+            ready.put(item, timeout=0.1)
+        except Full:
+            continue
+        return True
+    return False

@@ -7,34 +7,40 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
+
+CPU = torch.device("cpu")
+GRACE_S = 15.0  # that a rank waits longer for another than that one may stand still: so the cause is told first
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rank `rank` of `size`. One rank alone has no process group: nothing to set up or to copy."""
+    """Rank `rank` of `size`, on `device`. One rank alone has no process group: nothing to set up or to copy."""
 
     rank: int
     size: int
-
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """A module over the same weights whose gradients are averaged over the ranks."""
-        if self.size == 1:
-            return model
-        return nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
+    device: torch.device = CPU
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of `values` over the ranks, the same on each."""
+        """The sum of `values` over the ranks, the same on each; in place."""
         if self.size > 1:
             distributed.all_reduce(values)
         return values
 
-    def longest(self, seconds: float) -> float:
-        """The largest of the ranks' `seconds`."""
-        value = torch.tensor(seconds, dtype=torch.float64)
+    def highest(self, value: float) -> float:
+        """The largest of the ranks' values."""
+        values = torch.tensor(value, dtype=torch.float64, device=self.device)
         if self.size > 1:
-            distributed.all_reduce(value, op=distributed.ReduceOp.MAX)
-        return value.item()
+            distributed.all_reduce(values, op=distributed.ReduceOp.MAX)
+        return values.item()
+
+    def gather(self, values: Tensor) -> list[Tensor]:
+        """Each rank's `values`, which have the same shape on all, in the ranks' order."""
+        if self.size == 1:
+            return [values]
+        found = [torch.empty_like(values) for _ in range(self.size)]
+        distributed.all_gather(found, values)
+        return found
 
 
 def rank() -> int:
@@ -43,13 +49,15 @@ def rank() -> int:
 
 
 @contextmanager
-def join(*, timeout_s: float) -> Iterator[Group]:
+def join(*, timeout_s: float, gpu: bool = False) -> Iterator[Group]:
     """The group for as long as the block lasts; a rank that waits longer for another fails."""
-    group = Group(rank(), int(os.environ.get("WORLD_SIZE", "1")))
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if gpu else CPU
+    group = Group(rank(), int(os.environ.get("WORLD_SIZE", "1")), device)
     if group.size == 1:
         yield group
         return
-    distributed.init_process_group("gloo", timeout=timedelta(seconds=timeout_s))
+    timeout = timedelta(seconds=timeout_s + GRACE_S)
+    distributed.init_process_group("nccl" if gpu else "gloo", timeout=timeout)
     yield group
     # Not after a failure: the other ranks would find their connections closed, and could record that consequence
     # before this rank has recorded the cause.

@@ -75,6 +75,13 @@ def remove(path: str) -> None:
     filesystem.rm_file(inner)
 
 
+def remove_folder(path: str) -> None:
+    """Take a folder away with all in it, if it is there."""
+    filesystem, inner = locate(path)
+    if filesystem.exists(inner):
+        filesystem.rm(inner, recursive=True)
+
+
 def names(folder: str) -> list[str]:
     """The names in `folder`, sorted; empty where there is no such folder."""
     filesystem, inner = locate(folder)

@@ -1,39 +1,60 @@
 """The training loop: one for all models, the same in one process and in many."""
 
+import contextlib
 import copy
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor, nn, optim
 from torch.nn.utils import clip_grad_norm_
 
-from models.training import architecture, distributed, files, metrics, proof, vocabulary, weights
-from models.training.batches import cut, shuffled, steps
+from models.training import architecture, checkpoint, distributed, files, metrics, order, proof, vocabulary, weights
+from models.training.batches import Batch, Feed, Place, Plan, batches, scored
 from models.training.distributed import Group
-from models.training.documents import Documents, read, validation
-from models.training.optimization import optimizer, schedule
+from models.training.documents import Ints, Reader, read_index, validation
+from models.training.gradients import Gradients
+from models.training.history import History, resident_mb
+from models.training.losses import balanced, loss
+from models.training.optimization import Plateau, factor, optimizer, set_rate, shrink
 from models.training.progress import Reporter
 from models.training.task import Options, Task
 
 __all__ = ["Options", "Task", "fit"]
 
-EVALUATED = 1024  # documents scored at once, over all ranks; bounds the layers' outputs
+SEARCH, REFIT = 0, 1
+
+
+@dataclass
+class Work:
+    """What stays the same throughout a run."""
+
+    task: Task
+    group: Group
+    witness: proof.Witness
+    feed: Feed
+    held: NDArray[np.bool_]
+    class_weight: Tensor | None
+    history: History = field(default_factory=History)
+    saved: float = field(default_factory=time.monotonic)
+
+    @property
+    def place(self) -> Place:
+        """This rank's shards."""
+        return Place(self.group.rank, self.group.size, self.task.shards)
 
 
 @dataclass
 class Outcome:
-    """A trained model, the epochs behind it, the mean loss of its last one, and validation metrics if any."""
+    """The epochs behind some weights, the mean loss of the last one, and validation metrics if any."""
 
-    model: nn.Module
-    epochs: int
-    loss: float
-    validation: dict[str, float] | None
+    epochs: int = 0
+    loss: float = math.nan
+    validation: dict[str, float] | None = None
 
     def beats(self, other: "Outcome") -> bool:
         """Whether its validation loss is lower; where none was measured, the later outcome beats the earlier.
@@ -45,130 +66,278 @@ class Outcome:
         return self.validation["loss"] < other.validation["loss"]
 
 
+@dataclass
+class State:
+    """Where a training stands: what a checkpoint holds besides tensors.
+
+    `step` steps of `epoch` are done, with `total` = [sum of losses, sum of weights]; `steps` in all, of both phases.
+    `found` is the outcome of the phase before.
+    """
+
+    phase: int = SEARCH
+    epoch: int = 1
+    step: int = 0
+    steps: int = 0
+    total: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    best: Outcome = field(default_factory=Outcome)
+    found: Outcome = field(default_factory=Outcome)
+    plateau: Plateau = field(default_factory=Plateau)
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "State":
+        """From a checkpoint's values."""
+        nested = {"best": Outcome, "found": Outcome, "plateau": Plateau}
+        return cls(**{name: nested[name](**value) if name in nested else value for name, value in values.items()})
+
+
+Saved = tuple[dict[str, Tensor], State]
+
+
 def fit(task: Task) -> dict[str, Any]:
     """Train `task.model`, write its weights into `task.folder`; returns the same figures on every rank.
 
-    `steps` are all of them, the refit's too; `epochs`, `loss` and `documents` belong to the weights kept.
+    It goes on from the folder's newest checkpoint. `steps` are all of them, the refit's too; `epochs`, `loss` and
+    `documents` belong to the weights kept.
 
     Raises:
-        ValueError: no labelled document, an impossible setting, a broken vocabulary.
+        ValueError: no labelled document, an impossible setting, a broken vocabulary, a loss that is no number.
     """
     started = time.monotonic()
-    with proof.leave(task.folder) as witness, distributed.join(timeout_s=task.train.timeout_s) as group:
+    timeout_s = task.train.timeout_s
+    with (
+        proof.leave(task.folder, timeout_s=timeout_s) as witness,
+        distributed.join(timeout_s=timeout_s, gpu=task.train.gpu) as group,
+    ):
         if task.train.threads:
             torch.set_num_threads(task.train.threads)
-        documents, held = prepare(task)
-        rows, held_rows = np.flatnonzero(~held), np.flatnonzero(held)
-        outcome = train(task, documents, rows, held_rows, epochs=task.train.epochs, group=group, witness=witness)
-        scores = outcome.validation
-        if task.train.refit and len(held_rows):
-            rows = np.arange(len(held))
-            none, epochs = held_rows[:0], outcome.epochs
-            outcome = train(task, documents, rows, none, epochs=epochs, group=group, witness=witness)
-        witness.weights = proof.digest(outcome.model)
+        work = prepare(task, group, witness)
+        saved = resumed(work)
+        resumed_at = saved[1].steps if saved else 0
+        rows, held = np.flatnonzero(~work.held), np.flatnonzero(work.held)
+        if saved is None or saved[1].phase == SEARCH:
+            model, state = train(work, rows, held, task.train.epochs, State(), saved)
+            found, saved = state.best, None
+        else:
+            found = saved[1].found
+        outcome = found
+        if task.train.refit and len(held):
+            rows = np.arange(len(work.held))
+            begin = State(phase=REFIT, steps=work.witness.step, found=found)
+            model, state = train(work, rows, held[:0], found.epochs, begin, saved)
+            outcome = state.best
+        witness.weights = proof.digest(model)
         if group.rank == 0:
-            weights.save(task.folder, outcome.model)
+            weights.save(task.folder, model)
+            work.history.save(task.folder, events=task.train.tensorboard)
         return {
             "ranks": group.size,
+            "shards": task.shards,
             "steps": witness.step,
+            "resumed_at": resumed_at,
             "epochs": outcome.epochs,
             "loss": outcome.loss,
-            "validation": scores,
+            "validation": found.validation,
             "documents": len(rows),
-            "parameters": sum(parameter.numel() for parameter in outcome.model.parameters()),
-            "seconds": group.longest(time.monotonic() - started),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "memory_mb": round(group.highest(resident_mb())),
+            "seconds": group.highest(time.monotonic() - started),
         }
 
 
-def prepare(task: Task) -> tuple[Documents, NDArray[np.bool_]]:
-    """The documents to learn from, and which of them are for validation."""
+def prepare(task: Task, group: Group, witness: proof.Witness) -> Work:
+    """Look for the documents to learn from, and choose those for validation."""
+    options = task.train
     table = vocabulary.opened(files.read(f"{task.folder}/{vocabulary.FILE}"))
     weigher = vocabulary.weigher(table, documents=task.documents, options=task.tfidf)
-    documents = read(task.files, weigher, task.labels, batch=task.batch)
+    index = read_index(task.files, task.labels, batch=task.batch, targets=options.loss == "mse")
     # The shares are of all documents; of what the test split leaves, validation's is larger.
-    share = task.validation_share / (1 - task.test_share)
-    held = validation(documents, share=share, salt=task.salt)
+    held = validation(index, share=task.validation_share / (1 - task.test_share), salt=task.salt)
     if held.all():
         raise ValueError("the train split holds no labelled document")
-    return documents, held
+    buckets = options.shuffle_buckets or order.buckets(task.documents)
+    feed = Feed.of(Reader(task.files, index, weigher), buckets=buckets, cache=int(options.cache_gb * 2**30))
+    class_weight = None
+    if options.class_weights == "balanced":
+        class_weight = balanced(torch.from_numpy(index.label[~held]), len(task.labels)).to(group.device)
+    return Work(task, group, witness, feed, held, class_weight)
+
+
+def resumed(work: Work) -> Saved | None:
+    """The newest checkpoint, which every rank must have found.
+
+    Raises:
+        RuntimeError: the ranks found different ones.
+    """
+    found = checkpoint.newest(work.task.folder)
+    steps = found[1]["steps"] if found else 0
+    if work.group.highest(steps) != steps or -work.group.highest(-steps) != steps:
+        raise RuntimeError("the ranks found different checkpoints")
+    if not found:
+        return None
+    tensors, values = found
+    work.history = History(tensors.pop("history"))
+    work.witness.step = steps
+    return tensors, State.of(values)
 
 
 def train(
-    task: Task,
-    documents: Documents,
-    rows: NDArray[np.int64],
-    held: NDArray[np.int64],
-    *,
-    epochs: int,
-    group: Group,
-    witness: proof.Witness,
-) -> Outcome:
+    work: Work, rows: Ints, held: Ints, epochs: int, state: State, saved: Saved | None
+) -> tuple[nn.Module, State]:
     """Learn from `rows` for at most `epochs`; the weights that do best on the rows `held` are kept."""
-    options, classes = task.train, len(task.labels)
+    options, task, group = work.task.train, work.task, work.group
     torch.manual_seed(options.seed)
-    model = architecture.build(task.model, task.options, terms=documents.terms, classes=classes)
-    torch.manual_seed(options.seed + group.rank)  # the ranks start with equal weights, but drop different units
-    wrapped = group.wrap(model)
+    outputs = 1 if options.loss == "mse" else len(task.labels)
+    terms = len(work.feed.reader.weigher.ids)
+    model = architecture.build(task.model, task.options, terms=terms, classes=outputs)
+    model.to(group.device)
+    gradients = Gradients(model, group)
     descent = optimizer(options, model.parameters())
-    rate = schedule(options, descent, steps=epochs * steps(len(rows), options.batch))
-    reporter = Reporter(epochs, steps(len(rows), options.batch), enabled=task.progress and group.rank == 0)
-    best, kept = Outcome(model, 0, math.nan, None), None
-    for epoch in range(1, epochs + 1):
-        model.train()
-        total = torch.zeros(2, dtype=torch.float64)  # this rank's loss and documents
-        order = shuffled(documents, rows, seed=options.seed, epoch=epoch)
-        for batch in cut(documents, order, size=options.batch, rank=group.rank, ranks=group.size):
-            descent.zero_grad()
-            logits_BC = wrapped(batch.indices, batch.offsets, batch.weights)  # noqa: N806
-            loss = cross_entropy(logits_BC, batch.labels, label_smoothing=options.label_smoothing, reduction="sum")
-            # Averaged over the ranks, as DDP does it, this is the gradient of the global batch's mean loss.
-            (loss * group.size / batch.documents).backward()  # type: ignore[no-untyped-call]
-            if options.clip:
-                clip_grad_norm_(model.parameters(), options.clip)
-            descent.step()
-            rate.step()
-            witness.step += 1
-            total += torch.tensor([loss.item(), len(batch.labels)])
-            reporter.step(epoch, mean(total), documents=batch.documents)
-        outcome = Outcome(
-            model, epoch, mean(group.sum(total)), evaluate(model, documents, held, group, classes=classes)
-        )
-        if not math.isfinite(outcome.loss):
-            raise ValueError(f"the loss is {outcome.loss} after epoch {epoch}: try a lower train.lr")
-        reporter.end(epoch, outcome.loss, outcome.validation)
-        if outcome.beats(best):
-            best, kept = outcome, copy.deepcopy(model.state_dict()) if len(held) else None
-        if options.patience and epoch - best.epochs >= options.patience:
-            break
+    kept: dict[str, Tensor] = {}
+    if saved:
+        state, kept = saved[1], restore(saved[0], model, descent)
+    class_weight = None if work.class_weight is None else work.class_weight.cpu().numpy()
+    plan = Plan(rows, options.batch, epochs, options.seed, options.accumulate, class_weight)
+    reporter = Reporter(epochs, plan.steps, enabled=task.progress and group.rank == 0)
+    began = time.monotonic()
+    with contextlib.closing(batches(work.feed, plan, work.place, epoch=state.epoch, step=state.step)) as stream:
+        for _, _, batch in stream:
+            done = state.step + (state.epoch - 1) * plan.steps
+            rate = options.lr * state.plateau.factor * factor(options, done, steps=epochs * plan.steps)
+            set_rate(descent, rate)
+            total = learn(work, model, gradients, descent, batch, state.steps, rate)
+            state.step, state.steps = state.step + 1, state.steps + 1
+            state.total = [state.total[0] + total, state.total[1] + batch.weight]
+            work.witness.step = state.steps
+            work.witness.alive()
+            began = tell(work, reporter, state, batch, total / batch.weight, rate, began)
+            if state.step == plan.steps:
+                kept = end_epoch(work, model, held, state, reporter) or kept
+                if options.patience and state.epoch - 1 - state.best.epochs >= options.patience:
+                    break
+            if due(work, state.steps):
+                save(work, state, model, descent, kept)
     if kept:
         model.load_state_dict(kept)
-    return best
+    return model, state
 
 
-def mean(total: Tensor) -> float:
-    """Loss a document, from [sum of losses, documents]; 0 as long as there is no document."""
-    return float(total[0] / total[1].clamp(min=1))
+def learn(
+    work: Work, model: nn.Module, gradients: Gradients, descent: optim.Optimizer, batch: Batch, step: int, rate: float
+) -> float:
+    """One step on a global batch; the sum of its losses over all ranks.
+
+    Raises:
+        ValueError: that is no number.
+    """
+    options = work.task.train
+    gradients.clear()
+    own = torch.zeros((), device=work.group.device)
+    for part in batch.parts:
+        if part.shard is not None:
+            torch.manual_seed(order.seed(options.seed, step, part.shard))
+        there = part.to(work.group.device)
+        with torch.autocast(work.group.device.type, torch.bfloat16, enabled=options.autocast):
+            outputs_BC = model(there.indices, there.offsets, there.weights)  # noqa: N806
+        losses = loss(options, outputs_BC, there, work.class_weight)
+        (losses / batch.weight).backward()  # type: ignore[no-untyped-call]
+        own += losses.detach()
+    total = gradients.sync(own)
+    if not math.isfinite(total):
+        raise ValueError(f"the loss is {total} at step {step + 1}: try a lower train.lr")
+    if options.clip:
+        clip_grad_norm_(model.parameters(), options.clip)
+    descent.step()
+    if options.l1:
+        shrink(model.parameters(), rate * options.l1)
+    return total
 
 
-def evaluate(
-    model: nn.Module, documents: Documents, rows: NDArray[np.int64], group: Group, *, classes: int
-) -> dict[str, float] | None:
-    """Cross-entropy, accuracy and macro-F1 on `rows`, shared among the ranks; None without rows."""
+def tell(work: Work, reporter: Reporter, state: State, batch: Batch, mean: float, rate: float, began: float) -> float:
+    """Note a step's figures, and print some of them now and then; the time at which the next step begins."""
+    now = time.monotonic()
+    values = {"loss": mean, "learning_rate": rate}
+    if work.group.rank == 0:
+        memory = resident_mb()
+        work.history.add(**values, documents_per_second=batch.documents / max(1e-9, now - began), memory_mb=memory)
+        values["memory_mb"] = memory
+    values["loss"] = state.total[0] / state.total[1]
+    reporter.step(state.epoch, state.step, documents=batch.documents, **values)
+    return now
+
+
+def end_epoch(work: Work, model: nn.Module, held: Ints, state: State, reporter: Reporter) -> dict[str, Tensor] | None:
+    """Evaluate after an epoch, and set `state` to the next; the weights, where they are the best so far."""
+    scores = evaluate(work, model, held)
+    outcome = Outcome(state.epoch, state.total[0] / state.total[1], scores)
+    more = {"validation_accuracy": scores["accuracy"]} if scores and "accuracy" in scores else {}
+    reporter.say(state.epoch, state.step, loss=outcome.loss, **more)
+    if scores:
+        state.plateau.see(work.task.train, scores["loss"])
+    state.epoch, state.step, state.total = state.epoch + 1, 0, [0.0, 0.0]
+    if not outcome.beats(state.best):
+        return None
+    state.best = outcome
+    return copy.deepcopy(model.state_dict()) if len(held) else None
+
+
+def due(work: Work, steps: int) -> bool:
+    """Whether this rank is to write a checkpoint now."""
+    if work.group.rank:
+        return False
+    options = work.task.train
+    by_step = options.checkpoint_steps and steps % options.checkpoint_steps == 0
+    return bool(by_step or (options.checkpoint_s and time.monotonic() - work.saved >= options.checkpoint_s))
+
+
+def save(work: Work, state: State, model: nn.Module, descent: optim.Optimizer, kept: dict[str, Tensor]) -> None:
+    """Write a checkpoint."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"kept.{name}": tensor for name, tensor in kept.items()}
+    for number, values in descent.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in values.items() if value is not None}
+    checkpoint.save(work.task.folder, state.steps, tensors | {"history": work.history.tensor()}, asdict(state))
+    work.saved = time.monotonic()
+    work.witness.alive()
+
+
+def restore(tensors: dict[str, Tensor], model: nn.Module, descent: optim.Optimizer) -> dict[str, Tensor]:
+    """Give model and optimizer a checkpoint's tensors; the best weights that it kept."""
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "kept": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        groups[kind][rest] = tensor
+    model.load_state_dict(groups["model"])
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in groups["optimizer"].items():
+        number, _, slot = name.partition(".")
+        slots.setdefault(int(number), {})[slot] = tensor
+    descent.load_state_dict(descent.state_dict() | {"state": slots})
+    return groups["kept"]
+
+
+def evaluate(work: Work, model: nn.Module, rows: Ints) -> dict[str, float] | None:
+    """Metrics on the documents `rows`, shared among the ranks: the loss, and of classes accuracy and macro-F1.
+
+    The loss is without label smoothing and class weights. None without rows.
+    """
     if not len(rows):
         return None
+    classes, options = len(work.task.labels), Options(loss=work.task.train.loss)
     model.eval()
-    confusion = torch.zeros(classes * classes, dtype=torch.int64)
-    total = torch.zeros(2, dtype=torch.float64)  # this rank's loss and documents
+    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=work.group.device)
+    total = torch.zeros(2, dtype=torch.float64, device=work.group.device)  # this rank's loss and documents
     with torch.inference_mode():
-        for batch in cut(documents, rows, size=EVALUATED, rank=group.rank, ranks=group.size):
-            logits_BC = model(batch.indices, batch.offsets, batch.weights)  # noqa: N806
-            pairs = batch.labels * classes + logits_BC.argmax(1)
-            confusion += torch.bincount(pairs, minlength=classes * classes)
-            loss = cross_entropy(logits_BC, batch.labels, reduction="sum")
-            total += torch.tensor([loss.item(), len(batch.labels)])
-    counts = group.sum(confusion).reshape(classes, classes).numpy()
-    return {
-        "loss": mean(group.sum(total)),
-        "accuracy": metrics.accuracy(counts),
-        "macro_f1": metrics.macro_f1(counts),
-    }
+        for part in scored(work.feed, rows, work.place):
+            there = part.to(work.group.device)
+            outputs_BC = model(there.indices, there.offsets, there.weights)  # noqa: N806
+            if options.loss != "mse":
+                confusion += torch.bincount(there.labels * classes + outputs_BC.argmax(1), minlength=classes * classes)
+            total += torch.tensor([loss(options, outputs_BC, there).item(), len(part.labels)], device=total.device)
+            work.witness.alive()
+    model.train()
+    work.group.sum(total)
+    mean = float(total[0] / total[1])
+    if options.loss == "mse":
+        return {"loss": mean, "rmse": math.sqrt(mean)}
+    counts = work.group.sum(confusion).reshape(classes, classes).cpu().numpy()
+    return {"loss": mean, "accuracy": metrics.accuracy(counts), "macro_f1": metrics.macro_f1(counts)}

@@ -4,6 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
+Ints = NDArray[np.int64]
+
+FEWEST, MOST, PARTS = 4096, 65_536, 16  # documents in a bucket, and into how many buckets a corpus between them falls
 
 
 def mix(words: Words) -> Words:
@@ -18,9 +21,33 @@ def mix(words: Words) -> Words:
     return words ^ (words >> np.uint64(31))
 
 
-def scatter(keys: NDArray[np.int64], *salts: int) -> Words:
+def scatter(keys: Ints, *salts: int) -> Words:
     """One word for each key, to sort by. Distinct keys give distinct words, so there are no ties to break."""
     words = keys.astype(np.int64, copy=False).view(np.uint64)
     for salt in salts:
         words = mix(words ^ mix(np.array([salt & (2**64 - 1)], dtype=np.uint64)))
     return words
+
+
+def seed(*numbers: int) -> int:
+    """A seed for torch's generators that follows from some numbers."""
+    return int(scatter(np.zeros(1, np.int64), *numbers)[0] >> np.uint64(1))
+
+
+def buckets(documents: int) -> int:
+    """How many buckets a corpus is shuffled in, by its size alone: a rank holds one or two of them at once."""
+    size = min(max(documents // PARTS, FEWEST), MOST)
+    return max(1, -(-documents // size))
+
+
+def bucket(keys: Ints, number: int) -> NDArray[np.int32]:
+    """The bucket, of so many, that each key falls into: ranges of keys, which are ranges of rows in a sorted file."""
+    high = (keys.view(np.uint64) ^ np.uint64(1 << 63)) >> np.uint64(32)
+    return ((high * np.uint64(number)) >> np.uint64(32)).astype(np.int32)
+
+
+def shuffled(keys: Ints, in_bucket: NDArray[np.int32], *, seed: int, epoch: int) -> Ints:
+    """Places of the documents in this epoch's order: buckets in a random order, and so are the documents in each."""
+    numbers = np.arange(int(in_bucket.max(initial=0)) + 1)
+    turn = scatter(numbers, seed, epoch, 1)[in_bucket]
+    return np.lexsort((scatter(keys, seed, epoch), turn))

@@ -16,24 +16,19 @@ class Reporter:
         """`steps` are an epoch's."""
         self.epochs, self.steps, self.enabled = epochs, steps, enabled
         self.started = self.printed = time.monotonic()
-        self.taken = self.documents = 0
+        self.documents = 0
         if enabled:
             # TorchDistributor's worker prints the first line of a rank itself, before its connection to the driver's
             # log server is up: an empty one does no harm.
             sys.stdout.write("\n")
 
-    def step(self, epoch: int, loss: float, *, documents: int) -> None:
-        """One more step, on `documents` documents; `loss` is the mean of this epoch so far, on this rank."""
-        self.taken += 1
+    def step(self, epoch: int, step: int, *, documents: int, **values: float) -> None:
+        """One more step, number `step` of its epoch, on `documents` documents; `values` are told with it."""
         self.documents += documents
         if time.monotonic() - self.printed >= INTERVAL_S:
-            self.say(epoch, loss)
+            self.say(epoch, step, **values)
 
-    def end(self, epoch: int, loss: float, scores: dict[str, float] | None) -> None:
-        """The epoch is over; `loss` is its mean over all ranks."""
-        self.say(epoch, loss, **({"validation_accuracy": scores["accuracy"]} if scores else {}))
-
-    def say(self, epoch: int, loss: float, **more: Any) -> None:
+    def say(self, epoch: int, step: int, **more: Any) -> None:
         """One line, with its newline and flushed: TorchDistributor passes on whole lines only."""
         self.printed = time.monotonic()
         if not self.enabled:
@@ -41,10 +36,10 @@ class Reporter:
         values = {
             "epoch": epoch,
             "epochs": self.epochs,
-            "step": self.taken - (epoch - 1) * self.steps,
+            "step": step,
             "steps": self.steps,
-            "loss": round(loss, 6),
             "documents_per_second": round(self.documents / max(1e-9, self.printed - self.started)),
         }
-        sys.stdout.write(f"{MARKER}{json.dumps(values | more)}\n")
+        rounded = {name: round(value, 6) for name, value in more.items()}
+        sys.stdout.write(f"{MARKER}{json.dumps(values | rounded)}\n")
         sys.stdout.flush()

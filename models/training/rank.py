@@ -6,7 +6,8 @@ from models.training.task import Task
 
 
 def fit(task: Task) -> dict[str, Any]:
-    """`models.training.loop.fit`, imported by the rank alone (torch takes two seconds)."""
-    from models.training import loop
+    """`models.training.loop.fit` in a rank of its own; torch, which takes two seconds, is imported there alone."""
+    from models.training import loop, output, proof
 
-    return loop.fit(task)
+    with output.numbered(proof.rank()):
+        return loop.fit(task)

@@ -6,57 +6,116 @@ from typing import Any
 
 from models.training.tfidf import Options as Weighting
 
-OPTIMIZERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("constant", "linear", "cosine")
+CHOICES = {
+    "optimizer": ("adamw", "adam", "sgd"),
+    "schedule": ("constant", "linear", "cosine", "onecycle", "plateau"),
+    "loss": ("cross_entropy", "binary", "mse"),
+    "class_weights": ("none", "balanced"),
+}
+ABOVE_0 = ("epochs", "batch", "ranks", "lr", "timeout_s", "accumulate", "plateau_patience")
+NOT_BELOW_0 = (
+    *("weight_decay", "l1", "clip", "patience", "threads", "max_failures", "shards", "shuffle_buckets", "cache_gb"),
+    *("checkpoint_s", "checkpoint_steps"),
+)
+SHARES = ("momentum", "warmup", "label_smoothing", "plateau_factor")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The `train.*` keys.
 
-    `batch`: documents in a global batch, over all ranks. `warmup`: share of the steps in which the learning
-    rate rises. `clip`: largest norm of the gradient, 0 for none. `patience`: epochs without a better
-    validation accuracy after which training ends, 0 for never. `refit`: then train anew on train and
-    validation for the epochs that were best. `threads`: of each rank, 0 for what the launcher says.
-    `ranks`, `reuse` and `max_failures` are the launcher's. `timeout_s`: how long a rank waits for another.
+    What is learnt:
+        loss: "cross_entropy" (one label a document), "binary" (a sigmoid for each label), "mse" (of the target).
+        class_weights: "balanced" counts each document with documents / (classes · documents of its class).
+        label_smoothing: the share of the target that is spread over all labels. l1: soft threshold of lr · l1 after
+        each step (Lasso). weight_decay: L2 for sgd and adam, decoupled for adamw.
+    How:
+        batch: documents in a global batch, over all ranks; each rank computes its part in `accumulate` pieces, to save
+        memory. lr, optimizer, momentum (sgd). clip: largest norm of the gradient, 0 for none.
+        schedule: see `optimization`; warmup: share of the steps in which the learning rate rises; plateau_factor and
+        plateau_patience: what it is multiplied by after so many epochs without a lower validation loss.
+        autocast: matrix products in bfloat16. seed: of everything.
+    For how long:
+        epochs; patience: epochs without a lower validation loss after which training ends, 0 for never. refit: then
+        train anew on train and validation for the epochs that were best.
+    Where:
+        ranks: processes. shards: a global batch is cut into so many, each with a random stream of its own; ranks own
+        whole shards (0: as many as ranks). shuffle_buckets: documents are shuffled in so many parts (0: by their
+        number).
+        threads: of each rank, 0 for what the launcher says. gpu: one for each rank.
+        cache_gb: memory of a rank for decoded documents; what does not fit is read anew in each epoch.
+    In case:
+        checkpoint_s and checkpoint_steps: write one after so many seconds or steps, 0 for never. max_failures: launches
+        after a failed one. timeout_s: how long a rank waits for another, or may stand still. reuse: a finished run of
+        equal settings is the result. tensorboard: write event files beside the bundle.
     """
 
     epochs: int = 10
     batch: int = 64
+    accumulate: int = 1
     lr: float = 1e-3
+    loss: str = "cross_entropy"
+    class_weights: str = "none"
+    label_smoothing: float = 0.0
     optimizer: str = "adamw"
     momentum: float = 0.9
     weight_decay: float = 0.0
+    l1: float = 0.0
+    clip: float = 0.0
     schedule: str = "linear"
     warmup: float = 0.0
-    label_smoothing: float = 0.0
-    clip: float = 0.0
+    plateau_factor: float = 0.5
+    plateau_patience: int = 1
     patience: int = 3
     refit: bool = False
+    autocast: bool = False
     seed: int = 0
     ranks: int = 1
+    shards: int = 0
+    shuffle_buckets: int = 0
     threads: int = 0
-    reuse: bool = False
+    gpu: bool = False
+    cache_gb: float = 1.0
+    checkpoint_s: float = 60.0
+    checkpoint_steps: int = 0
     max_failures: int = 3
     timeout_s: float = 600.0
+    reuse: bool = False
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        self.check_names()
-        for name in ("epochs", "batch", "ranks", "lr", "timeout_s"):
+        self.check_choices()
+        for name in ABOVE_0:
             if not getattr(self, name) > 0:
                 raise ValueError(f"train.{name} must be above 0, not {getattr(self, name)}")
-        for name in ("weight_decay", "clip", "patience", "threads", "max_failures"):
+        for name in NOT_BELOW_0:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"train.{name} must be 0 or more, not {getattr(self, name)}")
-        for name in ("momentum", "warmup", "label_smoothing"):
+        for name in SHARES:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"train.{name} must lie in 0..1, 1 excluded, not {getattr(self, name)}")
+        self.check_shards()
 
-    def check_names(self) -> None:
-        """Raise ValueError for an optimizer or a schedule that there is not."""
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+    def check_choices(self) -> None:
+        """Raise ValueError for a name that there is not."""
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"train.{name} must be one of {', '.join(known)}, not {getattr(self, name)}")
+
+    def check_shards(self) -> None:
+        """Raise ValueError where ranks or shards would be left without work."""
+        if self.shards and self.ranks > self.shards:
+            raise ValueError(
+                f"train.ranks={self.ranks} is more than train.shards={self.shards}: a rank owns whole shards"
+            )
+        if self.shards > self.batch or self.ranks > self.batch:
+            raise ValueError(
+                f"train.batch={self.batch} is less than train.shards or train.ranks: a shard needs a document"
+            )
+
+
+# What decides neither the weights nor their order of computation: it may differ where a run goes on.
+FREE = ("ranks", "threads", "gpu", "cache_gb", "checkpoint_s", "checkpoint_steps", "max_failures", "timeout_s", "reuse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +123,8 @@ class Task:
     """All that a rank is told; small and plain, for it is pickled on its way.
 
     `files`: feature files, of which rows of batches up to `batch` count; `documents`: the number behind the
-    vocabulary's frequencies; `labels`: sorted; `folder`: holds the vocabulary, gets weights and proofs.
+    vocabulary's frequencies; `labels`: sorted; `folder`: holds the vocabulary, gets weights, checkpoints and proofs.
+    `attempt`: which launch of the driver this is.
     """
 
     files: Sequence[str]
@@ -79,4 +139,10 @@ class Task:
     test_share: float = 0.1
     validation_share: float = 0.1
     salt: int = 0
+    attempt: int = 0
     progress: bool = True
+
+    @property
+    def shards(self) -> int:
+        """Into how many parts a global batch is cut."""
+        return self.train.shards or self.train.ranks

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from models.training import architecture, bundle, vocabulary, weights
-from models.training.documents import Documents
+from models.training import architecture, bundle, proof, vocabulary, weights
+from models.training.distributed import Group
+from models.training.documents import Index
+from models.training.loop import Work, prepare
 from models.training.task import Options, Task
 from models.training.tfidf import Options as Weighting
 
@@ -95,18 +97,22 @@ def make_task(
     )
 
 
-def labelled(keys: Any, labels: Any, published: Any = None) -> Documents:
-    """Documents without terms."""
+def labelled(keys: Any, labels: Any, published: Any = None) -> Index:
+    """An index of documents that lie nowhere."""
     count = len(keys)
-    return Documents(
+    return Index(
         key=np.asarray(keys, dtype=np.int64),
         label=np.asarray(labels, dtype=np.int64),
+        target=np.zeros(count, dtype=np.float32),
         published=np.zeros(count, dtype=np.bool_) if published is None else np.asarray(published),
-        indices=np.zeros(0, dtype=np.int64),
-        weights=np.zeros(0, dtype=np.float32),
-        offsets=np.zeros(count + 1, dtype=np.int64),
-        terms=1,
+        file=np.zeros(count, dtype=np.int32),
+        row=np.arange(count, dtype=np.int32),
     )
+
+
+def work_of(task: Task) -> Work:
+    """What one rank alone prepares for a task."""
+    return prepare(task, Group(0, 1), proof.Witness())
 
 
 def make_bundle(folder: Path, model: str, options: dict[str, Any]) -> Path:

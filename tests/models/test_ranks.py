@@ -186,8 +186,8 @@ def test_any_end_but_the_regular_one_is_recorded(
 def test_the_first_failure_is_raised_and_the_last_launch_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proof.record(str(tmp_path), "failed", 1, step=5, traceback="the cause")
-    proof.record(str(tmp_path), "failed", 0, step=5, traceback="its consequence")
+    proof.record(str(tmp_path), "failed", 1, step=5, cause="Oh: no", mistake=False, traceback="the cause")
+    proof.record(str(tmp_path), "failed", 0, step=5, cause="", mistake=False, traceback="its consequence")
     leave(tmp_path, monkeypatch, 2)
     with pytest.raises(RuntimeError, match=r"^rank 1 failed at step 5:\nthe cause$"):
         proof.check(str(tmp_path), ranks=3)

@@ -12,11 +12,22 @@ from torch.nn.functional import cross_entropy
 
 from models.training import architecture, bundle, proof, vocabulary, weights
 from models.training.bundle import ROWS
-from models.training.distributed import Group
-from models.training.loop import evaluate, fit, prepare
+from models.training.loop import evaluate, fit
 from models.training.task import Task
 from pipelines import config
-from tests.models.cases import IDS, LABELS, MODELS, ROOT, TERMS, corpus, flattened, make_bundle, make_task, seal
+from tests.models.cases import (
+    IDS,
+    LABELS,
+    MODELS,
+    ROOT,
+    TERMS,
+    corpus,
+    flattened,
+    make_bundle,
+    make_task,
+    seal,
+    work_of,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -112,10 +123,13 @@ def test_a_saved_and_loaded_model_scores_equal(tmp_path: Path, name: str, option
     loaded = bundle.load(task.folder, models=MODELS)
     assert proof.digest(loaded.model) == proof.found(task.folder, "done")[0]["weights"]
     assert not loaded.model.training
-    documents, held = prepare(task)
-    by_loop = evaluate(loaded.model, documents, np.flatnonzero(held), Group(0, 1), classes=len(LABELS))
-    scores = loaded.probabilities(documents.indices, documents.weights, documents.offsets)[held]
-    labels = documents.label[held]
+    work = work_of(task)
+    held = np.flatnonzero(work.held)
+    by_loop = evaluate(work, loaded.model, held)
+    loaded.model.eval()
+    terms = work.feed.reader.read(held)
+    scores = loaded.probabilities(terms.indices, terms.weights, terms.offsets)
+    labels = work.feed.index.label[held]
     assert by_loop is not None
     assert by_loop["accuracy"] == (scores.argmax(1) == labels).mean()
     assert by_loop["loss"] == pytest.approx(-np.log(scores[np.arange(len(labels)), labels]).mean(), rel=1e-5)
@@ -142,9 +156,9 @@ def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
     assert result["validation"]["loss"] < first["validation"]["loss"]
     assert result["steps"] == (result["epochs"] + 4) * math.ceil(result["documents"] / 8)
     seal(tmp_path / "run", model="mlp", options=options, documents=len(rows))
-    documents, held = prepare(task)
+    work = work_of(task)
     model = bundle.load(task.folder, models=MODELS).model
-    assert evaluate(model, documents, np.flatnonzero(held), Group(0, 1), classes=3) == result["validation"]
+    assert evaluate(work, model, np.flatnonzero(work.held)) == result["validation"]
 
 
 def test_refit_learns_from_all_documents(tmp_path: Path) -> None:

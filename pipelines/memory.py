@@ -1,0 +1,62 @@
+"""What a rank's processes need, beside the JVM of their executor, where the cluster kills what takes more."""
+
+import re
+
+from pyspark.sql import SparkSession
+
+from models.training import bundle
+from models.training.task import Task
+from pipelines.config import UserError
+
+# Resident megabytes of Spark's Python worker, TorchDistributor's wrapper, torchrun, and a rank that has imported torch.
+PROCESSES_MB = 230 + 130 + 260 + 420
+# Weights, gradient, two moments, the best weights; and while a checkpoint is written, all but the gradient once more.
+COPIES = 5 + 4
+# Documents that are being decoded, twice.
+BUCKETS_MB = 256
+ENFORCING = ("yarn", "k8s")
+LEAST_MB, FACTOR = 384, 0.1  # Spark's defaults of spark.executor.memoryOverhead
+UNITS = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2}
+
+
+def needed_mb(task: Task, terms: int) -> int:
+    """An estimate for one rank."""
+    model = bundle.sketch({"model": task.model, "options": task.options, "labels": task.labels}, terms=terms)
+    weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
+    return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB)
+
+
+def check(spark: SparkSession, task: Task, terms: int) -> None:
+    """Refuse to launch ranks that YARN or Kubernetes would kill.
+
+    Raises:
+        UserError: spark.executor.memoryOverhead is too small.
+    """
+    if not spark.sparkContext.master.startswith(ENFORCING):
+        return
+    cores = int(spark.conf.get("spark.executor.cores", "1") or 1)
+    ranks = min(task.train.ranks, max(1, cores // int(spark.conf.get("spark.task.cpus", "1") or 1)))
+    needed = ranks * needed_mb(task, terms)
+    if needed > (given := overhead_mb(spark)):
+        raise UserError(
+            f"{ranks} ranks on an executor need some {needed} MB beside its JVM, and it has {given}: "
+            f"give --conf spark.executor.memoryOverhead={needed}m (or lower train.cache_gb)"
+        )
+
+
+def overhead_mb(spark: SparkSession) -> int:
+    """What an executor has beside its JVM's heap, by Spark's settings and defaults."""
+    heap = megabytes(spark.conf.get("spark.executor.memory", "1g") or "1g")
+    given = spark.conf.get("spark.executor.memoryOverhead", "")
+    if given:
+        return megabytes(given)
+    return max(
+        LEAST_MB, int(heap * float(spark.conf.get("spark.executor.memoryOverheadFactor", str(FACTOR)) or FACTOR))
+    )
+
+
+def megabytes(text: str) -> int:
+    """Spark's way to write sizes: a number, in MiB where no unit follows."""
+    match = re.fullmatch(r"(\d+)([kmgt]?)b?", text.strip().lower())
+    assert match, text
+    return int(int(match[1]) * UNITS[match[2] or "m"])
