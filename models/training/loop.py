@@ -170,7 +170,8 @@ def resumed(work: Work) -> Saved | None:
     """
     found = checkpoint.newest(work.task.folder)
     steps = found[1]["steps"] if found else 0
-    if work.group.highest(steps) != steps or -work.group.highest(-steps) != steps:
+    highest, lowest = work.group.highest(steps), -work.group.highest(-steps)  # both, on every rank
+    if highest != lowest:
         raise RuntimeError("the ranks found different checkpoints")
     if not found:
         return None

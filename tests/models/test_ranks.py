@@ -2,11 +2,6 @@
 
 import dataclasses
 import json
-import os
-import pickle
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +13,14 @@ from torch import nn
 from models.training import proof, vocabulary, weights
 from models.training.loop import fit
 from models.training.task import Task
-from tests.models.cases import ROOT, corpus, make_task
+from tests.models.cases import corpus, make_task
+from tests.models.processes import run_ranks
 
-WORKER = """
-import os, pickle, sys
-from models.training.loop import fit
-for port, task in pickle.load(open(sys.argv[1], "rb")):
-    os.environ["MASTER_PORT"] = str(port)
-    fit(task)
-"""
 MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     # 25 documents in batches of 8: in the last batch the second rank has none
     "mlp": ({"hidden": [16, 8], "dropout": 0.0}, {"clip": 0.5, "label_smoothing": 0.1}),
     "logistic": ({}, {"optimizer": "sgd", "lr": 0.5, "weight_decay": 0.001}),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclasses.dataclass
@@ -66,29 +49,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
         "logistic": task_of(folder / "logistic", "logistic", train=pair),
         "failing": task_of(folder / "failing", "mlp", train=pair),
     }
-    ports = [free_port() for _ in tasks]
-    started = []
-    for rank in range(2):
-        mine = tasks | {"failing": dataclasses.replace(tasks["failing"], labels=["air"])} if rank else tasks
-        path = folder / f"{rank}.pickle"
-        path.write_bytes(pickle.dumps(list(zip(ports, mine.values(), strict=True))))
-        place = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-c", WORKER, str(path)],
-                cwd=ROOT,
-                env=os.environ | place,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    try:
-        errors = [process.communicate(timeout=120)[1] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    return Ended(tasks, [process.returncode for process in started], errors)
+    other = tasks | {"failing": dataclasses.replace(tasks["failing"], labels=["air"])}
+    return Ended(tasks, *run_ranks(folder, [list(tasks.values()), list(other.values())]))
 
 
 @pytest.mark.parametrize("name", MODELS)
