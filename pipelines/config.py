@@ -6,6 +6,7 @@ Each component owns its `Options`; this module only brings them together.
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from importlib import import_module
@@ -13,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+import yaml
+from omegaconf import DictConfig, OmegaConf, StringNode
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from models.training.task import Options as TrainOptions
@@ -76,6 +78,11 @@ class Config(Common):
     train: TrainOptions = field(default_factory=TrainOptions)
     names: Names = field(default_factory=lambda: Names("", "", ""))
 
+    def __post_init__(self) -> None:
+        for key in ("dataset", "run"):  # names of folders of the lake
+            if not re.fullmatch(r"[\w-][\w.-]*", getattr(self, key) or "_"):
+                raise UserError(f"{key} must be made of letters, digits and _ . - only, not {getattr(self, key)!r}")
+
     @property
     def dataset_name(self) -> str:
         """The data set's folder in the lake: `dataset=`, else the source's name."""
@@ -98,7 +105,7 @@ def load(arguments: Iterable[str] = ()) -> Config:
         _check_key(key, known)
     try:
         layers = [_group_file(group, getattr(names, group)) for group in GROUPS]
-        merged = OmegaConf.merge(schema, _without_groups(defaults), *layers, _dotted(settings))
+        merged = OmegaConf.merge(schema, _without_groups(defaults), *layers, _dotted(schema, settings))
         resolved = OmegaConf.to_object(merged)
     except MissingMandatoryValue as error:
         raise UserError(f"{_missing(merged)} is needed and has no default") from error
@@ -186,8 +193,33 @@ def _nearest(word: str, known: list[str]) -> str:
     return f"; known are {', '.join(known)}" if len(known) <= 12 else "; --help lists the keys"
 
 
-def _dotted(settings: Sequence[tuple[str, str]]) -> DictConfig:
-    return OmegaConf.from_dotlist([f"{key}={value}" for key, value in settings])
+def _dotted(schema: DictConfig, settings: Sequence[tuple[str, str]]) -> DictConfig:
+    """The arguments as a configuration: text where text is wanted, letter by letter; YAML elsewhere."""
+    result = OmegaConf.create({})
+    for key, value in settings:
+        if "${" in value or value == "???":  # OmegaConf would read these as other than text
+            raise UserError(f"{key} may not hold '${{', nor be '???'")
+        found = _text(value) if _wants_text(schema, key) else _parsed(key, value)
+        OmegaConf.update(result, key, found, force_add=True)
+    return result
+
+
+def _wants_text(schema: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(schema, parent) if parent else schema
+    return isinstance(node._get_node(name), StringNode)
+
+
+def _text(value: str) -> str | None:
+    """`null` takes a value away."""
+    return None if value == "null" else value
+
+
+def _parsed(key: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"{key}: cannot read {value!r}") from error
 
 
 def _yaml(path: Path) -> DictConfig:

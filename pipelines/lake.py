@@ -226,7 +226,7 @@ def snapshot(spark: SparkSession, lake: Lake, wanted: str) -> dict[str, Any]:
     Raises:
         UserError: there is none.
     """
-    if wanted != "latest" and not wanted.isdigit():
+    if wanted != "latest" and not (wanted.isascii() and wanted.isdigit()):
         raise UserError(f"snapshot={wanted} is neither 'latest' nor a batch number")
     number = last_batch(spark, lake, SNAPSHOTS) if wanted == "latest" else int(wanted)
     found: list[dict[str, Any]] = rows(spark, lake, SNAPSHOTS, number, number).to_pylist()

@@ -68,12 +68,12 @@ class Terms:
 
 
 def normalise(text: str) -> str:
-    """Unicode NFC, control characters out, white space folded to single blanks.
+    """Control characters out, Unicode NFC, white space folded to single blanks.
 
     >>> normalise("Cafe\\u0301\\x00  au\\n lait ")
     'Café au lait'
     """
-    return " ".join(CONTROL.sub("", unicodedata.normalize("NFC", text)).split())
+    return " ".join(unicodedata.normalize("NFC", CONTROL.sub("", text)).split())
 
 
 def normalised(texts: pa.StringArray) -> pa.StringArray:

@@ -1,7 +1,8 @@
 """What a training is told: its settings and its task."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from models.training.tfidf import Options as Weighting
@@ -85,6 +86,7 @@ class Options:
 
     def __post_init__(self) -> None:
         self.check_choices()
+        self.check_numbers()
         for name in ABOVE_0:
             if not getattr(self, name) > 0:
                 raise ValueError(f"train.{name} must be above 0, not {getattr(self, name)}")
@@ -101,6 +103,14 @@ class Options:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"train.{name} must be one of {', '.join(known)}, not {getattr(self, name)}")
+
+    def check_numbers(self) -> None:
+        """Raise ValueError for what torch and numpy cannot work with."""
+        for item in fields(self):
+            if isinstance(value := getattr(self, item.name), float) and not math.isfinite(value):
+                raise ValueError(f"train.{item.name} must be a number, not {value}")
+        if not abs(self.seed) < 2**63:
+            raise ValueError("train.seed must fit into 64 bits")
 
     def check_shards(self) -> None:
         """Raise ValueError where ranks or shards would be left without work."""

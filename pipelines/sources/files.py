@@ -1,6 +1,5 @@
 """The user's own files: text, CSV, JSON lines, Parquet or Delta, on a local disk or HDFS."""
 
-import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,8 @@ from pipelines import files, formats, kernel, reading
 from pipelines.files import Arrival
 from pipelines.formats import FORMATS, Row
 from pipelines.reading import Step
+
+MOST_BYTES = 1 << 30  # of a text: Arrow's strings end at twice that
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class Options:
     def __post_init__(self) -> None:
         if self.format not in (*FORMATS, "delta"):
             raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
-        if self.max_bytes < 1:
-            raise ValueError("source.max_bytes must be at least 1")
+        if not 1 <= self.max_bytes <= MOST_BYTES:
+            raise ValueError(f"source.max_bytes must lie in 1..{MOST_BYTES}")
         if len(self.separator.replace("\\t", "\t")) != 1:
             raise ValueError("source.separator must be one character (\\t for a tab)")
         try:
-            codecs.lookup(self.encoding)
+            " ".encode(self.encoding)  # a codec that is no text encoding is found, but refuses
         except LookupError as error:
             raise ValueError(f"source.encoding '{self.encoding}' is not known") from error
         object.__setattr__(self, "separator", self.separator.replace("\\t", "\t"))

@@ -28,6 +28,13 @@ def test_arguments_win_over_files_and_files_over_defaults() -> None:
         ("train", "not of the form key=value"),
         ("features.pattern=(", "features.pattern"),
         ("tfidf.norm=l3", "tfidf.norm"),
+        ("train.lr=1e400", r"train\.lr must be a number"),
+        ("train.seed=99999999999999999999999", r"train\.seed"),
+        ("model.hidden=[1,", r"model\.hidden: cannot read"),
+        ("lake=${oc.env:HOME}", "may not hold"),
+        ("dataset=???", "may not hold"),
+        ("dataset=../x", "dataset must be made of"),
+        ("run=a/b", "run must be made of"),
     ],
 )
 def test_a_mistake_gets_one_sentence(argument: str, message: str) -> None:
@@ -44,11 +51,46 @@ def test_a_mistake_gets_one_sentence(argument: str, message: str) -> None:
         (["source.path=/a", "source.encoding=klingon"], "source.encoding"),
         (["source.path=/a", "source.separator=;;"], "source.separator"),
         (["source.path=/a", "source.max_bytes=0"], "source.max_bytes"),
+        (["source.path=/a", f"source.max_bytes={10**26}"], "source.max_bytes"),
+        (["source.path=/a", "source.encoding=base64"], "source.encoding"),
     ],
 )
 def test_files_options_are_checked(arguments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         load(["source=files", *arguments])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",",
+        ":",
+        "&",
+        '"',
+        "|",
+        "#",
+        " ",
+        "no",
+        "007",
+        "1_000",
+        "1e5",
+        "1.10",
+        "@type",
+        "*.csv",
+        "{a,b}",
+        "[ab]* #c",
+    ],
+)
+def test_text_is_taken_letter_by_letter(text: str) -> None:
+    assert load(["source=files", "source.path=/a", f"source.text={text}"]).source.text == text
+    if len(text) == 1:
+        assert load(["source=files", "source.path=/a", f"source.separator={text}"]).source.separator == text
+    assert load(["source=files", f"source.path=/a/{text}"]).source.path == f"file:///a/{text}"
+
+
+def test_null_takes_a_value_away_and_lists_stay_lists() -> None:
+    assert load(["source=files", "source.path=/a", "source.label=null"]).source.label is None
+    assert load(["model.hidden=[8,4]", "train.lr=1e-4", "train.refit=false"]).model.hidden == [8, 4]
 
 
 def test_help_lists_groups_names_and_keys() -> None:
