@@ -112,7 +112,8 @@ class _RankLines:
 
 
 def _described(state: dict[str, Any]) -> str:
-    text = (
+    text = "refit, " if state["refit"] else ""
+    text += (
         f"epoch {state['epoch']}/{state['epochs']}, step {state['step']}/{state['steps']}, "
         f"loss {state['loss']:.4f}, {state['documents_per_second']:,.0f} documents/s"
     )

@@ -198,7 +198,7 @@ def train(
         state, kept = saved[1], restore(saved[0], model, descent)
     class_weight = None if work.class_weight is None else work.class_weight.cpu().numpy()
     plan = Plan(rows, options.batch, epochs, options.seed, options.accumulate, class_weight)
-    reporter = Reporter(epochs, plan.steps, enabled=task.progress and group.rank == 0)
+    reporter = Reporter(epochs, plan.steps, enabled=task.progress and group.rank == 0, refit=bool(state.phase))
     began = time.monotonic()
     with contextlib.closing(batches(work.feed, plan, work.place, epoch=state.epoch, step=state.step)) as stream:
         for _, _, batch in stream:

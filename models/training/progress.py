@@ -12,9 +12,9 @@ INTERVAL_S = 0.5
 class Reporter:
     """Prints at most a line each half second, and one at each epoch's end."""
 
-    def __init__(self, epochs: int, steps: int, *, enabled: bool) -> None:
-        """`steps` are an epoch's."""
-        self.epochs, self.steps, self.enabled = epochs, steps, enabled
+    def __init__(self, epochs: int, steps: int, *, enabled: bool, refit: bool = False) -> None:
+        """`steps` are an epoch's; `refit` is told with each line."""
+        self.epochs, self.steps, self.enabled, self.refit = epochs, steps, enabled, refit
         self.started = self.printed = time.monotonic()
         self.documents = 0
         if enabled:
@@ -34,6 +34,7 @@ class Reporter:
         if not self.enabled:
             return
         values = {
+            "refit": self.refit,
             "epoch": epoch,
             "epochs": self.epochs,
             "step": step,
