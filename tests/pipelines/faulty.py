@@ -1,6 +1,7 @@
 """Ranks that misbehave: sent to them by value, for they do not have the tests."""
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -17,32 +18,45 @@ def fit(task: Task, fault: str, rank: int, step: int) -> dict[str, Any]:
     def learn_faultily(*values: Any) -> float:
         taken[0] += 1
         if taken[0] == step and int(os.environ["RANK"]) == rank:
-            meet(fault)
+            meet(fault, values[1])
         if fault == "slow" and int(os.environ["RANK"]) == rank:
             time.sleep(0.05)
         return learn(*values)
 
     loop.learn = learn_faultily
-    result = ranks.fit(task)
-    return result | {"weights": "wrong"} if fault == "lie" and int(os.environ["RANK"]) == rank else result
+    return ranks.fit(task)
 
 
-def meet(fault: str) -> None:
+def meet(fault: str, model: Any) -> None:
     """What happens to the rank."""
-    if fault == "raise":
-        raise OSError("the disk is gone")
-    if fault == "mistake":
-        raise ValueError("train.nothing is wrong")
-    if fault == "hang":
-        time.sleep(3600)
-    if fault == "stop":  # all of its threads
-        os.kill(os.getpid(), 19)
-    if fault == "bytes":
-        os.write(1, b"\xff\xfe not UTF-8 \xc3\n")
-    if fault == "lines":
-        for number in range(1_000_000):
-            print("line", number)
-    if fault == "change":
-        import torch
+    if fault in FAULTS:
+        FAULTS[fault](model)
 
-        torch.manual_seed(7)  # as a broken machine might: other numbers from here on
+
+def fail(model: Any) -> None:
+    raise OSError("the disk is gone")
+
+
+def complain(model: Any) -> None:
+    raise ValueError("train.nothing is wrong")
+
+
+def change(model: Any) -> None:
+    """As a broken machine might."""
+    next(model.parameters()).data[0] += 1
+
+
+def chatter(model: Any) -> None:
+    for number in range(1_000_000):
+        print("line", number)
+
+
+FAULTS = {
+    "raise": fail,
+    "mistake": complain,
+    "change": change,
+    "lines": chatter,
+    "bytes": lambda model: os.write(1, b"\xff\xfe not UTF-8 \xc3\n"),
+    "hang": lambda model: time.sleep(3600),
+    "stop": lambda model: os.kill(os.getpid(), signal.SIGSTOP),  # all of its threads
+}

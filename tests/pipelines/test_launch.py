@@ -91,7 +91,7 @@ def test_the_same_exception_at_the_same_step_ends_the_run(
     assert str(failure.value).strip().endswith("OSError: the disk is gone")
     told = capsys.readouterr().err
     assert told.count("launching again from step 0") == 1
-    assert "[rank 1] " in told
+    assert "[rank1]: Traceback" in told
     assert not (Path(task.folder) / weights.FILE).exists()
 
 
@@ -108,6 +108,12 @@ def test_max_failures_is_the_limit(spark: SparkSession, tmp_path: Path, fault: A
     fault("raise")  # at the sixth step of each launch: always another one
     with pytest.raises(RankFailure, match="rank 1 failed at step 9"):
         launcher.launch(spark, task_of(tmp_path, max_failures=1))
+
+
+def test_a_wrong_result_is_not_believed(spark: SparkSession, tmp_path: Path, fault: Any) -> None:
+    fault("change", step=16)
+    with pytest.raises(RankFailure, match="the ranks ended after different steps or with different weights"):
+        launcher.launch(spark, task_of(tmp_path, max_failures=0, epochs=2))
 
 
 @pytest.mark.parametrize("kind", ["hang", "stop"])
