@@ -62,6 +62,10 @@ def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> int:
     """
     target = lakes.target(lake, CLEAN)
     paths = {path.rsplit("/", 1)[-1]: path for path in lakes.addresses(spark, lake, DOCUMENTS, batch, batch)}
+    settings = {SPLIT_KEY: json.dumps(asdict(split), sort_keys=True)}
+    if not paths:  # every row was rejected
+        lakes.commit(spark, lake, CLEAN, batch, [], more=settings)
+        return 0
     rows = keys(lakes.read(spark, lake, DOCUMENTS, batch, batch))
     if batch > 1:
         older = lakes.read(spark, lake, CLEAN, last=batch - 1).select(*OLDER)
@@ -70,7 +74,6 @@ def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> int:
     # Their number is given, or Spark would let one task do all of so few rows.
     spread = decided(rows, batch).repartition(scanning.tasks(spark, len(paths)), "name")
     told = writing.written(spread, cleaner(split, target, batch, paths))
-    settings = {SPLIT_KEY: json.dumps(asdict(split), sort_keys=True)}
     lakes.commit(spark, lake, CLEAN, batch, told, more=settings)
     return sum(item.get("two_labels", 0) for item in told)
 

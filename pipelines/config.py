@@ -20,7 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from models.training.task import Options as TrainOptions
 from models.training.tfidf import Options as TfidfOptions
-from pipelines import words
+from pipelines import files, words
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 DATA = CONF.parent / "data"
@@ -80,8 +80,15 @@ class Config(Common):
 
     def __post_init__(self) -> None:
         for key in ("dataset", "run"):  # names of folders of the lake
-            if not re.fullmatch(r"[\w-][\w.-]*", getattr(self, key) or "_"):
-                raise UserError(f"{key} must be made of letters, digits and _ . - only, not {getattr(self, key)!r}")
+            name = getattr(self, key)
+            if re.search(r"[/\\\x00-\x1f]", name) or name in (".", ".."):
+                raise UserError(f"{key} must be a folder's name, not {name!r}")
+
+        for key in ("lake", "bundle", "output", "report"):
+            try:
+                files.absolute(getattr(self, key))
+            except ValueError as error:
+                raise UserError(f"{key}={error}") from error
 
     @property
     def dataset_name(self) -> str:

@@ -1,5 +1,7 @@
 """evaluate: a bundle on a snapshot's test split. Predictions go to a table; exact figures come from that table."""
 
+import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -34,8 +36,8 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     before = report.rows(spark, config, featurize.update(spark, config))
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     began = time.monotonic()
-    identity = scoring.folder(config.bundle).rsplit("/", 1)[-1]
-    known = lakes.last_batch(spark, lake, PREDICTIONS, identity) >= snapshot["batch"]
+    identity = identified(lake, scoring.folder(config.bundle), manifest)
+    known = scored(spark, lake, identity, snapshot["batch"])
     scores = score(spark, lake, scoring.folder(config.bundle), snapshot, identity)
     result = {
         "job": "evaluate",
@@ -55,6 +57,19 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     return result
 
 
+def identified(lake: Lake, folder: str, manifest: dict[str, Any]) -> str:
+    """A bundle's name in this data set: its run's, where it was trained here; else with a digest of its content."""
+    place, _, name = folder.rpartition("/")
+    if place == f"{lake.root}/{lake.dataset}/bundles":
+        return name
+    return f"{name}-{hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:8]}"
+
+
+def scored(spark: SparkSession, lake: Lake, identity: str, snapshot: int) -> bool:
+    """Whether the bundle's predictions for a snapshot are there."""
+    return lakes.last_batch(spark, lake, PREDICTIONS, f"{identity}/{snapshot}") > 0
+
+
 def score(
     spark: SparkSession, lake: Lake, folder: str, snapshot: dict[str, Any], identity: str
 ) -> dict[str, Any] | None:
@@ -64,11 +79,11 @@ def score(
     """
     paths = lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"])
     target = lakes.target(lake, PREDICTIONS)
-    if lakes.last_batch(spark, lake, PREDICTIONS, identity) < snapshot["batch"]:
+    if not scored(spark, lake, identity, snapshot["batch"]):
         with step(spark, "evaluate: test documents"):
             predict = predictor(folder, identity, snapshot["batch"], paths, target.columns)
             told = writing.written(scanning.spread(spark, paths), writing.chained(predict, writing.sink(target)))
-            lakes.commit(spark, lake, PREDICTIONS, identity, told, transaction=(identity, snapshot["batch"]))
+            lakes.commit(spark, lake, PREDICTIONS, identity, told, transaction=(f"{identity}/{snapshot['batch']}", 1))
     return counted(spark, lake, identity, snapshot["batch"], scoring.manifest(folder)["labels"])
 
 

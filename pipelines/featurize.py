@@ -62,7 +62,7 @@ def write(spark: SparkSession, lake: Lake, batch: int, options: words.Options) -
     paths = lakes.addresses(spark, lake, CLEAN, batch, batch)
     cut = scanning.spread(spark, paths).mapInArrow(cutter(options, targets[0], batch, paths), from_arrow_schema(CUT))
     summed = cut.groupBy("file", "term", "id").agg(F.sum("df").alias("df"), F.sum("count").alias("count"))
-    told = writing.written(summed, gatherer(targets[1], batch))
+    told = writing.written(summed, gatherer(targets[1], batch)) if paths else []
     lakes.commit(spark, lake, FEATURES, batch, told)
     lakes.commit(spark, lake, VOCABULARY, batch, told)
     lakes.keep(spark, lake, SNAPSHOTS, batch, pa.Table.from_pylist([counted(spark, lake, batch, told)]))

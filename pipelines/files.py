@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import importlib.util
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,11 +27,17 @@ class Arrival:
 
 
 def absolute(path: str) -> str:
-    """An address that means the same in every process: `file:///…` for what has no scheme."""
+    """An address that means the same in every process: `file:///…` for what has no scheme.
+
+    Raises:
+        ValueError: another scheme than `file:` and `hdfs:`.
+    """
     if path.startswith("hdfs:/") and "://" not in path:  # Hadoop's own way to write `hdfs:///…`
         path = "hdfs://" + path.removeprefix("hdfs:")
-    if path.startswith("package:") or "://" in path:
+    if path.startswith(("package:", "hdfs://", "file://")):
         return path
+    if re.match(r"\w[\w+.-]*://", path):
+        raise ValueError(f"{path}: only local files and hdfs: are known here")
     return "file://" + os.path.abspath(path.removeprefix("file:"))
 
 

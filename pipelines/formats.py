@@ -93,6 +93,8 @@ def csv_rows(path: str, options: Options) -> Iterator[Row]:
             return
         if isinstance(first, Row):
             raise BrokenFile(f"the first line is {first.reason}")
+        if not _is_text("".join(first)):
+            raise BrokenFile(f"the first line is not valid {options.encoding}")
         columns = _csv_columns(first, options)
         if not options.header:
             yield _csv_row(first, columns, len(first), _raw(lines.text(), options))
@@ -101,6 +103,11 @@ def csv_rows(path: str, options: Options) -> Iterator[Row]:
                 yield fields
             else:
                 yield _csv_row(fields, columns, len(first), _raw(lines.text(), options))
+
+
+def _is_text(value: str) -> bool:
+    """Whether no byte was left undecoded (PEP 383)."""
+    return not any("\udc80" <= character <= "\udcff" for character in value)
 
 
 def _next(reader: Iterator[list[str]], lines: "_Record", options: Options) -> list[str] | Row | None:
@@ -146,27 +153,47 @@ def wanted(options: Options) -> dict[str, str]:
     return {role: name for role, name in roles.items() if name}
 
 
-def check_file(path: str, kind: str) -> None:
+def check_file(path: str, kind: str, encoding: str = "utf-8") -> None:
     """Read a container to its end, so that a bad one is known before any of its rows is taken.
 
     Raises:
-        BrokenFile: a truncated or damaged gzip or Parquet file.
+        BrokenFile: a truncated or damaged gzip or Parquet file, or one in an encoding in which a wrong byte spoils all
+            that follows.
     """
     if path.endswith(".gz"):
-        try:
-            with files.content(path) as stream:
-                for _ in files.pieces(stream):
-                    pass
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise BrokenFile(f"broken gzip: {error}") from error
+        _check_gzip(path)
+    if kind in ("csv", "json") and not _rowwise(encoding):
+        _check_text(path, encoding)
     if kind == "parquet":
-        with files.opened(path) as stream:
-            table = _parquet(stream)
-            try:
-                for _ in table.iter_batches(batch_size=BATCH_ROWS):
-                    pass
-            except (pa.ArrowException, OSError) as error:
-                raise BrokenFile(f"broken Parquet: {error}") from error
+        _check_parquet(path)
+
+
+def _check_gzip(path: str) -> None:
+    try:
+        with files.content(path) as stream:
+            for _ in files.pieces(stream):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise BrokenFile(f"broken gzip: {error}") from error
+
+
+def _check_text(path: str, encoding: str) -> None:
+    try:
+        with io.TextIOWrapper(files.content(path), encoding) as text:
+            while text.read(files.CHUNK):
+                pass
+    except UnicodeError as error:
+        raise BrokenFile(f"not valid {encoding}") from error
+
+
+def _check_parquet(path: str) -> None:
+    with files.opened(path) as stream:
+        table = _parquet(stream)
+        try:
+            for _ in table.iter_batches(batch_size=BATCH_ROWS):
+                pass
+        except (pa.ArrowException, OSError) as error:
+            raise BrokenFile(f"broken Parquet: {error}") from error
 
 
 def _parquet(stream: Any) -> pq.ParquetFile:
@@ -242,10 +269,14 @@ class _Record:
 
 def _lines(path: str, options: Options) -> TextIO:
     """A file as lines of text. Bytes that are no text stay recognisable (PEP 383), so that one row is lost, not all."""
-    rowwise = "\n".encode(options.encoding) == b"\n"
     stream = files.content(path)
-    errors = "surrogateescape" if rowwise else "strict"
+    errors = "surrogateescape" if _rowwise(options.encoding) else "strict"
     return io.TextIOWrapper(stream, _without_mark(options.encoding), errors=errors, newline="")
+
+
+def _rowwise(encoding: str) -> bool:
+    """Whether a line can be told where bytes before it are no text."""
+    return "\n".encode(encoding) == b"\n"
 
 
 def _skip_line(lines: TextIO, line: str, limit: int) -> None:

@@ -187,14 +187,14 @@ def _probe(spark: SparkSession, fresh: pa.Table, config: Config) -> pa.Table:
 def _probed(path: str, rows: Callable[[str, Any], Iterator[Row]], options: Any) -> dict[str, Any]:
     result = {"path": path, "digest": sha256(path), "problem": None, "rows": True, "unknown": None}
     try:
-        check_file(path, getattr(options, "format", ""))
+        check_file(path, getattr(options, "format", ""), getattr(options, "encoding", "utf-8"))
         sample = list(islice(rows(path, options), JSON_SAMPLE if getattr(options, "format", "") == "json" else 1))
     except UnknownColumn as error:
         return result | {"problem": str(error), "unknown": str(error)}
     except (BrokenFile, UnicodeDecodeError) as error:
         return result | {"problem": str(error)}
     missing = {row.reason for row in sample if row.reason and row.reason.startswith("no column ")}
-    if sample and len(missing) == 1 and all(row.reason in missing for row in sample):
+    if len(missing) == 1 and all(row.reason for row in sample):
         return result | {"unknown": missing.pop()}
     return result | {"rows": bool(sample)}
 

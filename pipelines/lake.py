@@ -8,6 +8,7 @@ commit have the same, so that a reader finds a batch's or a run's files in the l
 
 import hashlib
 import json
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -120,9 +121,16 @@ class Lake:
 
 
 def of(config: Config) -> Lake:
-    """The data set and feature set that a configuration speaks of."""
+    """The data set and feature set that a configuration speaks of.
+
+    Raises:
+        UserError: the lake is a file.
+    """
+    root = files.absolute(config.lake).rstrip("/")
+    if root.startswith("file://") and os.path.isfile(root.removeprefix("file://")):
+        raise UserError(f"lake={config.lake} is a file; name a folder")
     return Lake(
-        files.absolute(config.lake).rstrip("/"),
+        root,
         config.dataset_name,
         f"{config.names.features}-{features_digest(config.features)}",
     )

@@ -105,7 +105,7 @@ class _RankLines:
     def _pass(self, line: str) -> None:
         if MARKER in line:
             state = json.loads(line.split(MARKER, 1)[1])
-            self.line.show(f"{self.label}: {_described(state)}", last=state["step"] == state["steps"])
+            self.line.show(f"{self.label}: {_described(state)}", last=state.get("end", False))
         elif line.strip():
             self.line.clear()
             self.stream.write(line + "\n")

@@ -96,5 +96,5 @@ def flat(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
 def find(spark: SparkSession, lake: Lake, settings: str) -> dict[str, Any] | None:
     """The report of a finished training with these settings, the newest."""
     reports = sorted(lakes.rows(spark, lake, RUNS).to_pylist(), key=itemgetter("run"), reverse=True)
-    trained = (json.loads(row["report"]) for row in reports if row["job"] == "train")
+    trained = (json.loads(row["report"]) for row in reports if (row["job"], row["status"]) == ("train", "done"))
     return next((report for report in trained if report["settings"] == settings), None)

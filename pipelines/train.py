@@ -40,7 +40,8 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     config = runs.resumed(config, folder)
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     settings = runs.digest(config, snapshot)
-    if config.train.reuse and not config.run and (finished := report.find(spark, lake, settings)):
+    finished = report.find(spark, lake, settings) if config.train.reuse and not config.run else None
+    if finished and bundles.FILE in store.names(finished["bundle"]):
         return finished | {"status": "unchanged", "rows": before["rows"], "seconds": before["seconds"]}
     result = {
         "job": "train",

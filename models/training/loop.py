@@ -271,7 +271,7 @@ def end_epoch(work: Work, model: nn.Module, held: Ints, state: State, reporter: 
     scores = evaluate(work, model, held)
     outcome = Outcome(state.epoch, state.total[0] / state.total[1], scores)
     more = {"validation_accuracy": scores["accuracy"]} if scores and "accuracy" in scores else {}
-    reporter.say(state.epoch, state.step, loss=outcome.loss, **more)
+    reporter.say(state.epoch, state.step, end=True, loss=outcome.loss, **more)
     if scores:
         state.plateau.see(work.task.train, scores["loss"])
     state.epoch, state.step, state.total = state.epoch + 1, 0, [0.0, 0.0]

@@ -29,7 +29,7 @@ class Reporter:
             self.say(epoch, step, **values)
 
     def say(self, epoch: int, step: int, **more: Any) -> None:
-        """One line, with its newline and flushed: TorchDistributor passes on whole lines only."""
+        """One line (`end`: an epoch's last), with its newline, flushed: TorchDistributor passes on whole lines only."""
         self.printed = time.monotonic()
         if not self.enabled:
             return
@@ -41,6 +41,6 @@ class Reporter:
             "steps": self.steps,
             "documents_per_second": round(self.documents / max(1e-9, self.printed - self.started)),
         }
-        rounded = {name: round(value, 6) for name, value in more.items()}
+        rounded = {name: round(value, 6) if isinstance(value, float) else value for name, value in more.items()}
         sys.stdout.write(f"{MARKER}{json.dumps(values | rounded)}\n")
         sys.stdout.flush()

@@ -36,8 +36,8 @@ class Options:
             raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
         if not 1 <= self.max_bytes <= MOST_BYTES:
             raise ValueError(f"source.max_bytes must lie in 1..{MOST_BYTES}")
-        if len(self.separator.replace("\\t", "\t")) != 1:
-            raise ValueError("source.separator must be one character (\\t for a tab)")
+        if len(self.separator.replace("\\t", "\t")) != 1 or self.separator in '"\r\n':
+            raise ValueError("source.separator must be one character (\\t for a tab), no quote and no line break")
         try:
             " ".encode(self.encoding)  # a codec that is no text encoding is found, but refuses
         except LookupError as error:

@@ -31,10 +31,11 @@ def test_arguments_win_over_files_and_files_over_defaults() -> None:
         ("train.lr=1e400", r"train\.lr must be a number"),
         ("train.seed=99999999999999999999999", r"train\.seed"),
         ("model.hidden=[1,", r"model\.hidden: cannot read"),
+        ("lake=s3://bucket/x", "only local files and hdfs: are known"),
         ("lake=${oc.env:HOME}", "may not hold"),
         ("dataset=???", "may not hold"),
-        ("dataset=../x", "dataset must be made of"),
-        ("run=a/b", "run must be made of"),
+        ("dataset=../x", "dataset must be a folder"),
+        ("run=a/b", "run must be a folder"),
     ],
 )
 def test_a_mistake_gets_one_sentence(argument: str, message: str) -> None:

@@ -116,6 +116,12 @@ def test_truncated_containers(tmp_path: Path) -> None:
     for name, kind in [("a.json.gz", "json"), ("b.json.gz", "json"), ("c.parquet", "parquet")]:
         with pytest.raises(BrokenFile, match="broken"):
             formats.check_file(f"file://{tmp_path}/{name}", kind)
+    spoilt = "text\nfirst\nsecond\n".encode("utf-16") + b"\x00\xd8" + "third\n".encode("utf-16-le")
+    (tmp_path / "e.csv").write_bytes(spoilt)
+    with pytest.raises(BrokenFile, match="not valid utf-16"):
+        formats.check_file(f"file://{tmp_path}/e.csv", "csv", "utf-16")
+    with pytest.raises(BrokenFile, match="the first line is not valid utf-8"):
+        rows(tmp_path / "f.csv", b"te\xfft,label\na,b\n")
     (tmp_path / "d.json.gz").write_bytes(whole)
     formats.check_file(f"file://{tmp_path}/d.json.gz", "json")
 

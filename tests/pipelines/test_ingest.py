@@ -130,6 +130,8 @@ def test_a_known_id_with_another_text_is_set_aside(spark: SparkSession, tmp_path
     [
         ({}, [], "nothing is at"),
         ({"a.json": '{"text": "a"}\n'}, ["source.text=body"], "no column 'body'"),
+        ({"a.json": '[1]\n{"text": "a"}\n'}, ["source.text=body"], "no column 'body'"),
+        ({"lake": "", "a.json": '{"text": "a"}\n'}, ["lake=LAKE"], "is a file; name a folder"),
         ({"a.csv": "a,b\n1,2\n"}, ["source.format=csv"], "no column is named 'text'; there are a, b"),
         ({"a.gz": "broken", "b.csv": "a,b\n1,2\n"}, ["source.format=csv"], "no column is named 'text'; there are a, b"),
         ({"a.json": '{"text": "a"}\n'}, ["source.format=delta"], "is no Delta table"),
@@ -148,6 +150,7 @@ def test_a_mistake_writes_nothing(
     for name, text in files.items():
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / "in" / name).write_text(text)
+    arguments = [argument.replace("LAKE", f"{tmp_path}/in/lake") for argument in arguments]
     with pytest.raises(UserError, match=message):
         ingest.run(spark, configured(f"source.path={tmp_path}/in", "source.format=json", *arguments))
     assert not (tmp_path / "lake").exists()

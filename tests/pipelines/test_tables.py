@@ -93,6 +93,16 @@ def test_batches_are_one_at_a_time(spark: SparkSession, tmp_path: Path, configur
     assert [(row["batch"], row["documents"]) for row in rows] == [(1, 6), (2, 10), (3, 14)]
 
 
+def test_a_batch_of_bad_rows_alone_is_no_obstacle(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
+    config = configured(f"source.path={tmp_path}/in", "source.format=json")
+    for number, rows in enumerate([documents(6), [[1], [2]], documents(4, start=6)]):
+        write_json(tmp_path / "in" / f"{number}.json", rows)
+        done = featurize.run(spark, config)
+        assert done["rows"]["quarantined"] == (2 if number == 1 else 0)
+    rows = table(spark, config, SNAPSHOTS).orderBy("batch").collect()
+    assert [(row["batch"], row["documents"]) for row in rows] == [(1, 6), (2, 6), (3, 10)]
+
+
 def test_two_terms_with_one_id_are_an_error(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
     write_json(tmp_path / "in" / "a.json", documents(6))
     config = configured(f"source.path={tmp_path}/in", "source.format=json")
