@@ -37,6 +37,7 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
     logging.getLogger("TorchDistributor").setLevel(logging.WARNING)
     last: RankFailure | None = None
     for failures in range(1, task.train.max_failures + 2):
+        began = time.monotonic()
         try:
             found = _once(spark, task)
         except RankFailure as failure:
@@ -47,7 +48,9 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
             progress.say(f"train: {failure}")
             progress.say(f"train: launching again from step {step} ({failures} of {task.train.max_failures} times)")
         else:
-            return found | {"failures": failures - 1}
+            # What passed before and after the ranks' own time: TorchDistributor's four processes a rank.
+            launching = time.monotonic() - began - found["seconds"]
+            return found | {"failures": failures - 1, "launching": launching}
     raise AssertionError("unreachable")
 
 

@@ -41,6 +41,7 @@ class Work:
     class_weight: Tensor | None
     history: History = field(default_factory=History)
     saved: float = field(default_factory=time.monotonic)
+    stepping: float = 0.0  # seconds in steps
 
     @property
     def place(self) -> Place:
@@ -140,6 +141,7 @@ def fit(task: Task) -> dict[str, Any]:
             "documents": len(rows),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "memory_mb": round(group.highest(resident_mb())),
+            "stepping": work.stepping,
             "seconds": group.highest(time.monotonic() - started),
         }
 
@@ -205,7 +207,9 @@ def train(
             done = state.step + (state.epoch - 1) * plan.steps
             rate = options.lr * state.plateau.factor * factor(options, done, steps=epochs * plan.steps)
             set_rate(descent, rate)
+            before = time.monotonic()
             total = learn(work, model, gradients, descent, batch, state.steps, rate)
+            work.stepping += time.monotonic() - before
             state.step, state.steps = state.step + 1, state.steps + 1
             state.total = [state.total[0] + total, state.total[1] + batch.weight]
             work.witness.step = state.steps

@@ -3,13 +3,17 @@
 import json
 import sys
 
-from tests.benchmarks import accuracy, growth, throughput, weights
+from tests.benchmarks import accuracy, growth, throughput, training, weights
 
 ALL = {
     "accuracy": accuracy.measure,
     "throughput": throughput.measure,
     "growth": growth.measure,
     "weights": weights.measure,
+    "reading": training.reading,
+    "gradients": training.gradients,
+    "scaling": training.scaling,
+    "memory": training.memory,
 }
 
 

@@ -1,0 +1,274 @@
+"""The training engine: reading against tensors in memory, gradients, ranks, shards, memory; Spark makes the tables."""
+
+import dataclasses
+import json
+import os
+import pickle
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from models.training import architecture, history, vocabulary
+from models.training.batches import Feed, Plan, batches
+from models.training.distributed import Group
+from models.training.loop import Work, learn, prepare
+from models.training.optimization import optimizer
+from models.training.proof import Witness
+from models.training.task import Options, Task
+from models.training.tfidf import Options as Weighting
+from pipelines.config import CONF
+from tests.benchmarks.jobs import submit
+from tests.models.cases import FEATURES
+from tests.models.processes import free_port, run_ranks
+
+REPEATS = 3
+ROWS, WIDTH, BATCH, LENGTH = 50_000, 256, 64, 100  # of the table whose gradients are compared
+
+
+def newsgroups(folder: str, **train_options: Any) -> Task:
+    """20 Newsgroups as a task of one rank on one core, after a short training through Spark."""
+    report = submit("train", f"lake={folder}/lake", "source=newsgroups", "train.epochs=1", "train.refit=false")
+    bundle = report["bundle"].removeprefix("file://")
+    manifest = json.loads(Path(bundle, "model.json").read_text())
+    files = sorted(str(path) for path in Path(folder, "lake").rglob("features/*.parquet"))
+    settings = manifest["train"] | {"ranks": 1, "shards": 1, "threads": 1, "patience": 0, "refit": False}
+    return Task(
+        files=files,
+        batch=1,
+        documents=manifest["documents"],
+        labels=manifest["labels"],
+        model="mlp",
+        folder=bundle,
+        options=manifest["options"],
+        tfidf=Weighting(**manifest["tfidf"]),
+        train=Options(**settings | train_options),
+        progress=False,
+    )
+
+
+def reading() -> list[dict[str, Any]]:
+    """Documents a second of the first epoch, of cached ones and without a cache, as shares of those from memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        task = newsgroups(folder)
+        torch.set_num_threads(1)
+        speeds: dict[str, list[float]] = {"memory": [], "first epoch": [], "cached": [], "no cache": []}
+        for _ in range(REPEATS):
+            work = prepare(task, Group(0, 1), Witness())
+            feed = work.feed
+            ready = [batch for _, _, batch in batches(feed, _plan(work, 1), work.place)]
+            speeds["memory"].append(_speed(work, lambda ready=ready: iter(ready)))  # type: ignore[misc]
+            for name, cache in (("first epoch", 1 << 30), ("no cache", 0)):
+                fresh = Feed.of(feed.reader, buckets=int(feed.in_bucket.max()) + 1, cache=cache)
+                work.feed = fresh
+                speeds[name].append(_speed(work, lambda work=work: _stream(work)))  # type: ignore[misc]
+                if cache:
+                    speeds["cached"].append(_speed(work, lambda work=work: _stream(work)))  # type: ignore[misc]
+    middle = {name: statistics.median(values) for name, values in speeds.items()}
+    return [
+        {"from": name, "documents_per_second": round(value), "share": round(value / middle["memory"], 3)}
+        for name, value in middle.items()
+    ]
+
+
+def _plan(work: Work, epochs: int) -> Plan:
+    return Plan(np.flatnonzero(~work.held), work.task.train.batch, epochs, 0)
+
+
+def _stream(work: Work) -> Any:
+    return (batch for _, _, batch in batches(work.feed, _plan(work, 1), work.place))
+
+
+def _speed(work: Work, stream: Callable[[], Any]) -> float:
+    """Documents a second of one epoch of `learn` over batches, with a new model."""
+    torch.manual_seed(0)
+    terms, classes = len(work.feed.reader.weigher.ids), len(work.task.labels)
+    model = architecture.build("mlp", work.task.options, terms=terms, classes=classes)
+    both, descent = Gradients(model, work.group), optimizer(work.task.train, model.parameters())
+    documents, began = 0, time.monotonic()
+    for step, batch in enumerate(stream()):
+        learn(work, model, both, descent, batch, step, 1e-3)
+        documents += batch.documents
+    return documents / (time.monotonic() - began)
+
+
+STEP = """
+import json, sys, time, torch
+from torch import nn
+from models.training import distributed
+from models.training.gradients import Gradients
+from models.training.optimization import optimizer
+from models.training.task import Options
+rows, width, size, length, sparse, steps = map(int, sys.argv[1:])
+torch.set_num_threads(1)
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.layer = nn.EmbeddingBag(rows, width, mode="sum"), nn.Linear(width, 20)
+with distributed.join(timeout_s=60) as group:
+    torch.manual_seed(group.rank)
+    model = Model()
+    gradients, descent = Gradients(model, group, sparse=bool(sparse)), optimizer(Options(), model.parameters())
+    seconds = []
+    for step in range(steps):
+        places = (torch.rand(size // group.size * length) ** 3 * rows).long()
+        began = time.perf_counter()
+        gradients.clear()
+        bags = model.table(places, torch.arange(0, len(places), length), per_sample_weights=torch.rand(len(places)))
+        nn.functional.cross_entropy(model.layer(bags), torch.zeros(len(bags), dtype=int)).backward()
+        middle = time.perf_counter()
+        gradients.sync(torch.tensor(0.0))
+        after = time.perf_counter()
+        descent.step()
+        seconds.append((middle - began, after - middle, time.perf_counter() - after))
+    if not group.rank:
+        print(json.dumps([1000 * sorted(part)[len(part) // 2] for part in zip(*seconds[2:])]))
+"""
+
+
+def gradients() -> list[dict[str, Any]]:
+    """Milliseconds of a step of a 50,000 x 256 table: passes, exchange, optimizer; sparse and dense, one rank or two."""
+    rows = []
+    for ranks in (1, 2):
+        for sparse in (0, 1):
+            arguments = [str(number) for number in (ROWS, WIDTH, BATCH, LENGTH, sparse, 30)]
+            passes, exchange, step = json.loads(_spawned(STEP, arguments, ranks))
+            rows.append(
+                {
+                    "ranks": ranks,
+                    "gradient": ("dense", "sparse")[sparse],
+                    "passes_ms": round(passes, 1),
+                    "exchange_ms": round(exchange, 1),
+                    "optimizer_ms": round(step, 1),
+                    "total_ms": round(passes + exchange + step, 1),
+                }
+            )
+    return rows
+
+
+def _spawned(code: str, arguments: list[str], ranks: int) -> str:
+    """What rank 0 of some processes prints."""
+    place = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    command = [sys.executable, "-c", code, *arguments]
+    running = [
+        subprocess.Popen(
+            command,
+            cwd=CONF.parent,
+            env=os.environ | place | {"RANK": str(rank), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(ranks)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in running]
+    return said[0]
+
+
+def scaling() -> list[dict[str, Any]]:
+    """Documents a second of two ranks on two cores against one on one, and of several shards on one rank."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        base = newsgroups(folder)
+        wide = dataclasses.replace(
+            base, options={"hidden": [256, 2048, 2048], "dropout": 0.5}, tfidf=dataclasses.replace(base.tfidf, min_df=2)
+        )
+        cases = {
+            "three layers (256, 2048, 2048), batch 256": (wide, {"batch": 256}),
+            "default mlp, batch 64": (base, {"batch": 64}),
+            "default mlp, batch 512": (base, {"batch": 512}),
+        }
+        for name, (task, more) in cases.items():
+            speeds = {ranks: _trained(task, folder, ranks=ranks, shards=ranks, **more) for ranks in (1, 2)}
+            rows.append(
+                {
+                    "model": name,
+                    "one": round(speeds[1]),
+                    "two": round(speeds[2]),
+                    "ratio": round(speeds[2] / speeds[1], 2),
+                }
+            )
+        one = _trained(base, folder, batch=64, shards=1)
+        for shards in (2, 4, 8):
+            speed = _trained(base, folder, batch=64, shards=shards)
+            rows.append({"shards on one rank": shards, "speed against one shard": round(speed / one, 2)})
+    return rows
+
+
+def _trained(task: Task, folder: str, **train_options: Any) -> float:
+    """Documents a second, the middle of all steps but the first epoch's."""
+    options = dataclasses.replace(task.train, epochs=2, checkpoint_s=0.0, **train_options)
+    mine = dataclasses.replace(task, train=options)
+    codes, errors = run_ranks(Path(folder), [[mine]] * options.ranks, timeout_s=600)
+    assert not any(codes), errors
+    speeds = history.read(mine.folder)["documents_per_second"].to_pylist()
+    return statistics.harmonic_mean(speeds[len(speeds) // 2 : -1])
+
+
+PEAK = """
+import pickle, resource, sys
+from models.training import loop
+loop.fit(pickle.load(open(sys.argv[1], "rb")))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def memory() -> list[dict[str, Any]]:
+    """Peak megabytes of a rank over corpora up to ten times its cache, and the bytes of their terms."""
+    rows, cache = [], 0.025
+    with tempfile.TemporaryDirectory() as folder:
+        for documents in (15_000, 75_000, 150_000):
+            place = Path(folder) / str(documents)
+            task = _synthetic(place, documents, cache)
+            (place / "task.pickle").write_bytes(pickle.dumps(task))
+            peak = float(_spawned(PEAK, [str(place / "task.pickle")], 1))
+            size = 150 * 12 * documents / 2**30
+            rows.append({"documents": documents, "times the cache": round(size / cache, 1), "peak_mb": round(peak)})
+    return rows
+
+
+def _synthetic(folder: Path, documents: int, cache: float) -> Task:
+    """Documents of 150 terms, in sorted files of 5,000."""
+    draw = np.random.default_rng(0)
+    folder.mkdir()
+    ids = np.sort(draw.integers(-(2**63), 2**63, 30_000, dtype=np.int64))
+    paths = []
+    for number in range(documents // 5000):
+        keys = np.sort(draw.integers(-(2**63), 2**63, 5000, dtype=np.int64))
+        offsets = np.arange(0, 5001 * 150, 150, dtype=np.int32)
+        terms = pa.ListArray.from_arrays(offsets, ids[draw.integers(0, len(ids), 5000 * 150)])
+        counts = pa.ListArray.from_arrays(offsets, draw.integers(1, 5, 5000 * 150).astype(np.int32))
+        columns = {
+            "batch": np.ones(5000, np.int64),
+            "key": keys,
+            "id": keys.astype(str),
+            "split": ["train"] * 5000,
+            "labels": [[("a", "b")[int(key) & 1]] for key in keys],
+            "target": pa.nulls(5000, pa.float64()),
+            "terms": terms,
+            "counts": counts,
+            "sequence": counts,
+        }
+        paths.append(str(folder / f"{number}.parquet"))
+        pq.write_table(pa.table(columns, schema=FEATURES), paths[-1], row_group_size=512, compression="zstd")
+    table = pa.table({"term": [f"t{n}" for n in range(len(ids))], "id": ids, "df": np.ones(len(ids), np.int64)})
+    pq.write_table(table, folder / vocabulary.FILE)
+    options = Options(epochs=2, lr=0.01, threads=1, cache_gb=cache, checkpoint_s=0.0, batch=256)
+    return Task(
+        files=paths,
+        batch=1,
+        documents=documents,
+        labels=["a", "b"],
+        model="logistic",
+        folder=str(folder),
+        train=options,
+        progress=False,
+    )
