@@ -21,6 +21,7 @@ import torch
 from models.training import architecture, history, vocabulary
 from models.training.batches import Feed, Plan, batches
 from models.training.distributed import Group
+from models.training.gradients import Gradients
 from models.training.loop import Work, learn, prepare
 from models.training.optimization import optimizer
 from models.training.proof import Witness
@@ -136,7 +137,7 @@ with distributed.join(timeout_s=60) as group:
 
 
 def gradients() -> list[dict[str, Any]]:
-    """Milliseconds of a step of a 50,000 x 256 table: passes, exchange, optimizer; sparse and dense, one rank or two."""
+    """Milliseconds of a step of a 50,000 x 256 table: passes, exchange, optimizer; sparse or dense, 1 rank or 2."""
     rows = []
     for ranks in (1, 2):
         for sparse in (0, 1):
