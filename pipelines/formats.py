@@ -139,6 +139,13 @@ def parquet_rows(path: str, options: Options) -> Iterator[Row]:
             yield from map(Row, *columns)
 
 
+def unnamed_rows(path: str) -> Iterator[Row]:
+    """A row without content for each of a Parquet file's."""
+    with files.opened(path) as stream:
+        for _ in range(_parquet(stream).metadata.num_rows):
+            yield Row()
+
+
 FORMATS: dict[str, Callable[[str, Options], Iterator[Row]]] = {
     "text": text_rows,
     "csv": csv_rows,

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipelines.formats import Row
+from pipelines.formats import BrokenFile, Row, UnknownColumn
 from pipelines.words import normalise, normalised
 from pipelines.writing import Worker, chained
 
@@ -59,10 +59,20 @@ def by_file(plan: DataFrame, reader: Reader, limits: Limits, step: Step) -> Data
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for path, name in zip(batch["path"].to_pylist(), batch["name"].to_pylist(), strict=True):
-                rows = checked(reader(path), name, limits)
+                rows = checked(_unbroken(reader, path), name, limits)
                 yield from _packed((path, name, number, *row) for number, row in enumerate(rows))
 
     return plan.select("path", "name").mapInArrow(chained(read, step.work), from_arrow_schema(step.gives))
+
+
+def _unbroken(reader: Reader, path: str) -> Iterator[Row]:
+    """A planned file's rows; where it is gone or has changed since it was planned, a row that says so is the last."""
+    try:
+        yield from reader(path)
+    except FileNotFoundError:
+        yield Row(reason="the file is gone since it was planned", raw=path.encode())
+    except (BrokenFile, UnknownColumn, UnicodeError) as error:
+        yield Row(reason=f"the file has changed since it was planned: {error}", raw=path.encode())
 
 
 def by_row(values: DataFrame, roles: list[str], limits: Limits, step: Step) -> DataFrame:

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from pipelines import files, formats, kernel, reading
+from pipelines.config import UserError
 from pipelines.files import Arrival
 from pipelines.formats import FORMATS, Row
 from pipelines.reading import Step
@@ -54,13 +55,19 @@ def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
         return found
     if kernel.version(spark, options.path) < 0:
         raise FileNotFoundError(f"{options.path} is no Delta table")
+    present = _table(spark, options).columns
+    for name in formats.wanted(options).values():
+        if name not in present:
+            raise UserError(f"{options.path}: no column is named '{name}'; there are {', '.join(present)}")
     active = {files.plain(path) for path in _table(spark, options).inputFiles()}
     return [item for item in found if item.path in active]
 
 
 def rows(path: str, options: Options) -> Iterator[Row]:
-    """The rows of one file."""
-    return FORMATS["parquet" if options.format == "delta" else options.format](path, options)
+    """The rows of one file; of a Delta table's, whose columns may have other names there, only as many as there are."""
+    if options.format == "delta":
+        return formats.unnamed_rows(path)
+    return FORMATS[options.format](path, options)
 
 
 def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:

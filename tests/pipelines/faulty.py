@@ -47,6 +47,7 @@ def change(model: Any) -> None:
 
 
 def chatter(model: Any) -> None:
+    os.write(1, b"\xff\xfe not UTF-8 \xc3\n")
     for number in range(1_000_000):
         print("line", number)
 
@@ -55,8 +56,7 @@ FAULTS = {
     "raise": fail,
     "mistake": complain,
     "change": change,
-    "lines": chatter,
-    "bytes": lambda model: os.write(1, b"\xff\xfe not UTF-8 \xc3\n"),
+    "noise": chatter,
     "hang": lambda model: time.sleep(3600),
     "stop": lambda model: os.kill(os.getpid(), signal.SIGSTOP),  # all of its threads
 }

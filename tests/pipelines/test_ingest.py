@@ -115,6 +115,34 @@ def test_a_planned_batch_is_finished_by_the_next_run(
     assert reasons(spark, config) == ["a JSON array where an object should be"]
 
 
+def test_a_file_that_goes_after_the_plan_is_no_obstacle(
+    spark: SparkSession, tmp_path: Path, configured: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json(tmp_path / "in" / "a.json", [{"text": "good"}])
+    write_json(tmp_path / "in" / "b.json", [{"text": "gone"}])
+    config = configured(f"source.path={tmp_path}/in", "source.format=json")
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest, "take", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            ingest.run(spark, config)
+    (tmp_path / "in" / "b.json").unlink()
+    assert ingest.run(spark, config)["rows"] == {"read": 2, "kept": 1, "quarantined": 1}
+    assert reasons(spark, config) == ["the file is gone since it was planned"]
+
+
+def test_a_delta_table_whose_columns_have_other_names_in_its_files(
+    spark: SparkSession, tmp_path: Path, configured: Configure
+) -> None:
+    place = f"delta.`{tmp_path}/mapped`"
+    spark.sql(f"create table {place} (text string) using delta tblproperties ('delta.columnMapping.mode' = 'name')")
+    spark.sql("select explode(array('one', 'two')) as text").writeTo(place).append()
+    config = configured(f"source.path={tmp_path}/mapped", "source.format=delta")
+    ingest.run(spark, config)
+    assert taken(spark, config) == [("one", []), ("two", [])]
+    with pytest.raises(UserError, match="no column is named 'body'; there are text"):
+        ingest.run(spark, configured(f"source.path={tmp_path}/mapped", "source.format=delta", "source.text=body"))
+
+
 def test_a_known_id_with_another_text_is_set_aside(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
     write_json(tmp_path / "in" / "a.json", [{"text": "one", "id": 1}, {"text": "two", "id": 1}, {"text": "x", "id": 2}])
     config = configured(f"source.path={tmp_path}/in", "source.format=json", "source.id=id")
