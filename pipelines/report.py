@@ -93,6 +93,12 @@ def flat(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     return found
 
 
+def trained(spark: SparkSession, lake: Lake, run: str) -> bool:
+    """Whether a training of this name is done."""
+    rows = lakes.rows(spark, lake, RUNS, run, run).to_pylist()
+    return any((row["job"], row["status"]) == ("train", "done") for row in rows)
+
+
 def find(spark: SparkSession, lake: Lake, settings: str) -> dict[str, Any] | None:
     """The report of a finished training with these settings, the newest."""
     reports = sorted(lakes.rows(spark, lake, RUNS).to_pylist(), key=itemgetter("run"), reverse=True)

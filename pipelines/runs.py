@@ -5,12 +5,12 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from models.training import bundle as bundles
 from models.training import files as store
 from models.training.task import FREE
 from pipelines.config import Config, UserError
 
 FILE = "run.json"
+FIGURES = "figures.json"  # what the ranks found, for a driver that ends between training and evaluation
 
 
 def settings(config: Config) -> dict[str, Any]:
@@ -44,12 +44,9 @@ def resumed(config: Config, folder: str) -> Config:
     """The configuration with which `run=` goes on: its shards and its snapshot are those that it began with.
 
     Raises:
-        UserError: it is finished, or its settings are others, or there are more ranks than shards.
+        UserError: its settings are others, or there are more ranks than shards.
     """
-    names = store.names(folder)
-    if bundles.FILE in names:
-        raise UserError(f"run={config.run} is finished: its bundle is {folder}")
-    if FILE not in names:
+    if FILE not in store.names(folder):
         return config
     begun = json.loads(store.read(f"{folder}/{FILE}"))
     if config.snapshot not in ("latest", str(begun["snapshot"])):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import time
 from typing import Any
 
@@ -37,6 +38,8 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     before = report.rows(spark, config, featurize.update(spark, config))
     identity = config.run or report.new_run()
     folder = f"{lake.root}/{lake.dataset}/bundles/{identity}"
+    if config.run and report.trained(spark, lake, identity):
+        raise UserError(f"run={identity} is finished: its bundle is {folder}")
     config = runs.resumed(config, folder)
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     settings = runs.digest(config, snapshot)
@@ -57,13 +60,16 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         "bundle": folder,
     }
     began = time.monotonic()
-    task = prepare(spark, config, lake, snapshot, folder)
-    try:
-        figures = launcher.launch(spark, task)
-    except RankFailure as failure:
-        report.keep(spark, lake, result | {"status": "failed", "error": str(failure)})
-        raise
-    publish(config, snapshot, task)
+    if bundles.FILE not in store.names(folder):
+        task = prepare(spark, config, lake, snapshot, folder)
+        try:
+            figures = launcher.launch(spark, task)
+        except RankFailure as failure:
+            report.keep(spark, lake, result | {"status": "failed", "error": str(failure)})
+            raise
+        store.write(f"{folder}/{runs.FIGURES}", json.dumps(figures).encode())
+        publish(config, snapshot, task)
+    figures = json.loads(store.read(f"{folder}/{runs.FIGURES}"))
     trained = time.monotonic()
     scores = evaluate.score(spark, lake, folder, snapshot, identity)
     seconds = {"train": round(trained - began, 2), "evaluate": round(time.monotonic() - trained, 2)}

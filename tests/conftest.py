@@ -25,6 +25,7 @@ def spark() -> Iterator[SparkSession]:
     from pipelines import session
 
     os.environ["MASTER"] = "local[2]"
+    os.environ["TEXTMILL_TESTS"] = str(os.getpid())  # by which the session's processes are known
     started = session.start("tests")
     yield started
     started.stop()

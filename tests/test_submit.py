@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from pyspark.sql import SparkSession
 
@@ -94,11 +96,25 @@ def test_too_many_ranks_are_told_of_before_any_work(spark: SparkSession, tmp_pat
     assert not (tmp_path / "lake").exists()
 
 
-def test_two_executors_in_processes_of_their_own(tmp_path: Path) -> None:
-    arguments = [*small(tmp_path), "train.ranks=2"]
-    done = submit("train", *arguments, master="local-cluster[2,1,1024]")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert last_json(done.stdout)["train"]["ranks"] == 2
+def test_an_executor_that_is_killed_changes_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    """Two executors in processes of their own; the ranks go on from the last checkpoint."""
+    arguments = [*small(tmp_path), "train.ranks=2", "train.epochs=60", "train.patience=0", "train.checkpoint_steps=5"]
+    undisturbed = train.run(spark, load([*arguments, "dataset=undisturbed"]))
+    running = start("train", arguments, tmp_path / "err", master="local-cluster[2,1,1024]")
+    wait_for(tmp_path / "err", "epoch 1/", running)
+    executors = [
+        process
+        for process in psutil.Process(running.pid).children(recursive=True)
+        if any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())
+    ]
+    assert len(executors) == 2
+    executors[0].kill()
+    assert running.wait(timeout=200) == 0, (tmp_path / "err").read_text()[-3000:]
+    report = last_json((tmp_path / "err.out").read_text())
+    assert (report["train"]["ranks"], report["train"]["failures"]) == (2, 1)
+    assert report["train"]["steps"] == undisturbed["train"]["steps"]
+    assert weights_of(report) == weights_of(undisturbed)
+    assert_gone(running.pid)
 
 
 def test_from_the_pyspark_shell(tmp_path: Path) -> None:
@@ -129,6 +145,7 @@ def test_interrupt_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
     assert_gone(running.pid)
 
 
+KILLED = ("run=killed", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3")
 JOBS = {"featurize": featurize.run, "train": train.run}
 
 
@@ -137,7 +154,7 @@ def field(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A folder whose lake holds what undisturbed runs made: `featurize` and `train`."""
     folder = tmp_path_factory.mktemp("kills")
     for job, run in JOBS.items():
-        run(spark, load([*small(folder), f"dataset={job}"]))
+        run(spark, load([*small(folder), f"dataset={job}", *KILLED]))
     return folder
 
 
@@ -163,25 +180,31 @@ def kill_and_repeat(spark: SparkSession, field: Path, stage: str, seed: int, lon
     """SIGKILL all processes of a run at a seeded moment of a stage; run again; compare with an undisturbed run."""
     job = "train" if stage.startswith(("train", "evaluate")) else "featurize"
     killed = f"{stage.replace(': ', '-')}-{seed}"
-    if job == "train":  # its tables are there
+    if job == "train":  # its tables are there, and its run goes on where it was
         shutil.copytree(field / "lake" / "featurize", field / "lake" / killed)
-    arguments = [*small(field), f"dataset={killed}"]
+    arguments = [*small(field), f"dataset={killed}", *KILLED]
     running = start(job, arguments, field / f"{killed}.err")
     wait_for(field / f"{killed}.err", stage, running)
     time.sleep(random.Random(killed).uniform(0, longest))  # noqa: S311
     os.killpg(running.pid, signal.SIGKILL)
-    running.wait(timeout=60)
+    assert running.wait(timeout=60), "the kill came too late"
     JOBS[job](spark, load(arguments))
     assert_equal_lakes(field / "lake", job, killed)
 
 
-def start(job: str, arguments: list[str], errors: Path) -> subprocess.Popen[bytes]:
-    """A job in a process group of its own, its standard error in a file."""
-    command = ["spark-submit", "--master", "local[2]", str(ROOT / "pipelines" / f"{job}.py"), *arguments]
-    with errors.open("wb") as stream:
-        return subprocess.Popen(
-            command, env=environment(), stdout=subprocess.DEVNULL, stderr=stream, start_new_session=True
-        )
+def start(
+    job: str, arguments: list[str], errors: Path, master: str = "local[2]", **more: str
+) -> subprocess.Popen[bytes]:
+    """A job in a process group of its own, its standard error in a file and its standard output beside it."""
+    command = ["spark-submit", "--master", master, str(ROOT / "pipelines" / f"{job}.py"), *arguments]
+    with errors.open("wb") as stream, errors.with_suffix(".out").open("wb") as output:
+        variables = environment() | more
+        return subprocess.Popen(command, env=variables, stdout=output, stderr=stream, start_new_session=True)
+
+
+def weights_of(report: dict[str, Any]) -> bytes:
+    """The weights that a training ended with."""
+    return Path(report["bundle"].removeprefix("file://"), "weights.safetensors").read_bytes()
 
 
 def wait_for(path: Path, text: str, running: subprocess.Popen[bytes]) -> None:
@@ -205,10 +228,13 @@ def assert_gone(group: int) -> None:
 
 
 def assert_equal_lakes(lake: Path, one: str, other: str) -> None:
-    """All tables are equal in all columns but the run, read without Spark."""
+    """All tables are equal in all columns but the run, read without Spark; trained weights too."""
     import pyarrow as pa
     from deltalake import DeltaTable
 
+    for name in ("weights.safetensors", "vocabulary.parquet") if one == "train" else ():
+        mine, theirs = (lake / dataset / "bundles" / "killed" / name for dataset in (one, other))
+        assert mine.read_bytes() == theirs.read_bytes(), name
     places = sorted(str(log.parent.relative_to(lake / one)) for log in (lake / one).rglob("_delta_log"))
     for place in places:
         if place in ("runs", "metrics"):

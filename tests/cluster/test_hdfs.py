@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +17,18 @@ import pytest
 from hdfs_native import Client
 from pyspark.sql import SparkSession
 
+from models.training import checkpoint
 from models.training import files as store
 from tests.cluster.hadoop import Hdfs, hdfs, minicluster
 from tests.conftest import documents, last_json, write_json
-from tests.test_submit import ROOT, environment
+from tests.test_submit import ROOT, environment, start
 
 pytestmark = pytest.mark.cluster
 
 # Names that a client which takes them for URLs would shorten or decode: both of the last two would be "new ".
 FIRST, SECOND, LATER, NEW = "a.json", "sub/b 50%25 é.json", "new #1.json", "new #2?.json"
 RUN = "first"
+MEASURED = ("train.documents_per_second", "train.memory_mb")  # of the table `metrics`
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Place:
 
     def table(self, name: str) -> list[str]:
         """All rows of a Delta table in an order of their own; addresses without the root."""
-        return sorted(repr(row).replace(self.root, "") for row in self.rows(name))
+        return sorted(repr(row).replace(self.root, "") for row in self.rows(name) if row.get("name") not in MEASURED)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """All rows of a Delta table, in all columns but when a file was changed.
@@ -104,7 +109,9 @@ def trained(cluster: Hdfs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pl
     for place in places:
         place.put(f"in/{FIRST}", [*documents(60), [1]], scratch)
         place.put(f"in/{SECOND}", documents(40, start=60), scratch)
-        report = place.run("train", *place.taken(), "train.ranks=2", "train.epochs=3", f"run={RUN}")
+        report = place.run(
+            "train", *place.taken(), "train.ranks=2", "train.epochs=3", "train.checkpoint_steps=2", f"run={RUN}"
+        )
         assert report["train"]["ranks"] == 2
         assert report["rows"] == {"read": 101, "kept": 100, "quarantined": 1, "duplicates": 0, "two_labels": 0}
         assert report["bundle"] == f"{place.root}/lake/files/bundles/{RUN}"
@@ -128,6 +135,25 @@ def test_train(trained: tuple[Place, Place], cluster: Hdfs) -> None:
         assert store.read(f"{bundles[0]}/{name}") == store.read(f"{bundles[1]}/{name}"), name
     left = [status.path for status in Client(cluster.address).list_status("/", True) if status.path.endswith(".tmp")]
     assert not left, "a file was written beside its place and left there"
+
+
+def test_a_run_that_is_killed_on_hdfs_goes_on(trained: tuple[Place, Place], tmp_path: Path) -> None:
+    """All processes, at a moment after the third checkpoint."""
+    remote, _ = trained
+    run = ["train.ranks=2", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3", "split.salt=0"]
+    whole = remote.run("train", *remote.taken(), *run, "run=whole")
+    running = start("train", [*remote.taken(), *run, "run=killed"], tmp_path / "err", HADOOP_CONF_DIR=str(remote.conf))
+    folder = f"{remote.root}/lake/files/bundles/killed"
+    while checkpoint.last_step(folder) < 9:
+        assert running.poll() is None, (tmp_path / "err").read_text()[-3000:]
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGKILL)
+    assert running.wait(timeout=60)
+    report = remote.run("train", *remote.taken(), *run, "run=killed")
+    assert report["train"]["resumed_at"] >= 9
+    assert report["train"]["steps"] == whole["train"]["steps"]
+    assert store.read(f"{folder}/weights.safetensors") == store.read(f"{whole['bundle']}/weights.safetensors")
+    assert not store.names(f"{folder}/{checkpoint.FOLDER}")
 
 
 def test_predict_with_addresses_that_leave_the_host_to_hadoop(trained: tuple[Place, Place], tmp_path: Path) -> None:

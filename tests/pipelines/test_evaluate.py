@@ -56,6 +56,27 @@ def test_bundles_and_snapshots_are_kept_apart(spark: SparkSession, tmp_path: Pat
     assert again["run"] != good["run"]
 
 
+def test_a_driver_that_ends_before_the_evaluation_loses_nothing(
+    spark: SparkSession, tmp_path: Path, configured: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json(tmp_path / "in" / "a.json", documents(60))
+    config = configured(
+        f"source.path={tmp_path}/in", "source.format=json", "source.label=label", "train.epochs=1", "run=r"
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "score", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            train.run(spark, config)
+    with monkeypatch.context() as patched:
+        patched.setattr(train.launcher, "launch", lambda *_: pytest.fail("trained once more"))
+        done = train.run(spark, config)
+    assert done["status"] == "done"
+    assert done["train"]["steps"] > 0
+    assert done["metrics"]["test"]["documents"] > 0
+    with pytest.raises(UserError, match="run=r is finished"):
+        train.run(spark, config)
+
+
 def test_a_run_goes_on_with_its_own_settings_alone(tmp_path: Path, configured: Configure) -> None:
     folder = f"file://{tmp_path}/run"
     more = ["source.path=/a", "run=r"]

@@ -60,12 +60,12 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def ranks() -> list[psutil.Process]:
-    """The processes that train below this one."""
+    """The processes that train for tests: also those that nobody is the parent of any more."""
     found = []
-    for process in psutil.Process().children(recursive=True):
+    for process in psutil.process_iter():
         try:
-            if "train.py" in " ".join(process.cmdline()[-1:]):
-                found.append(process)
+            if process.cmdline()[-1:] and process.cmdline()[-1].endswith("/train.py"):
+                found += [process] if process.environ().get("TEXTMILL_TESTS") == str(os.getpid()) else []
         except psutil.Error:
             continue
     return found
@@ -123,11 +123,11 @@ def test_a_rank_that_hangs_ends_in_failure(spark: SparkSession, tmp_path: Path, 
     fault(kind)
     began = time.monotonic()
     with pytest.raises(RankFailure) as failure:
-        launcher.launch(spark, task_of(tmp_path, max_failures=0, timeout_s=4.0))
-    assert time.monotonic() - began < 90
+        launcher.launch(spark, task_of(tmp_path, max_failures=0, timeout_s=15.0))
+    assert time.monotonic() - began < 180
     if kind == "hang":
         assert "meet" in str(failure.value)
-        assert "train.timeout_s=4 seconds" in str(failure.value)
+        assert "train.timeout_s=15 seconds" in str(failure.value)
 
 
 def test_what_a_rank_prints_does_no_harm(

@@ -1,0 +1,49 @@
+"""What ranks need is known before they are launched, and said where it is not there."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipelines import memory
+from pipelines.config import UserError
+from tests.models.cases import TERMS, corpus, make_task
+
+
+def spark(master: str = "yarn", **settings: str) -> Any:
+    """A session as far as it is asked."""
+    found = {key.replace("_", "."): value for key, value in settings.items()}
+    return SimpleNamespace(
+        sparkContext=SimpleNamespace(master=master),
+        conf=SimpleNamespace(get=lambda key, default=None: found.get(key, default)),
+    )
+
+
+def test_sizes_are_read_as_spark_writes_them() -> None:
+    assert [memory.megabytes(text) for text in ("512", "1g", "2048k", "3GB", "1t")] == [512, 1024, 2, 3072, 1 << 20]
+
+
+def test_the_overhead_is_what_spark_gives() -> None:
+    assert memory.overhead_mb(spark()) == 384
+    assert memory.overhead_mb(spark(spark_executor_memory="8g")) == 819
+    assert memory.overhead_mb(spark(spark_executor_memoryOverhead="2g")) == 2048
+    assert memory.overhead_mb(spark(spark_executor_memory="8g", spark_executor_memoryOverheadFactor="0.4")) == 3276
+
+
+def test_a_model_of_many_weights_needs_more(tmp_path: Path) -> None:
+    small = make_task(tmp_path, corpus(9), train={"cache_gb": 0.0})
+    wide = make_task(tmp_path, corpus(9), train={"cache_gb": 0.5}, options={"hidden": [1024], "dropout": 0.0})
+    difference = memory.needed_mb(wide, 1_000_000) - memory.needed_mb(small, TERMS)
+    assert difference == pytest.approx(512 + 9 * 4 * 1024 * 1_000_000 / 2**20, rel=0.01)
+
+
+def test_too_little_is_refused_with_the_number_where_it_is_enforced(tmp_path: Path) -> None:
+    task = make_task(tmp_path, corpus(9), train={"cache_gb": 0.0, "ranks": 2})
+    needed = memory.needed_mb(task, TERMS)
+    with pytest.raises(UserError, match=f"memoryOverhead={needed}m"):
+        memory.check(spark(), task, TERMS)
+    with pytest.raises(UserError, match=f"2 ranks on an executor need some {2 * needed} MB"):
+        memory.check(spark("k8s://x", spark_executor_cores="4"), task, TERMS)
+    memory.check(spark(spark_executor_memoryOverhead=f"{needed}m"), task, TERMS)
+    memory.check(spark("spark://x"), task, TERMS)
