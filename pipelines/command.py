@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import signal
 import sys
 import time
 import traceback
@@ -29,17 +31,22 @@ def main(job: str, run: Job, summary: str) -> NoReturn:
     console.separate()
     # Spark's Python side logs each error as one line of JSON besides raising it; the traceback is enough.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGINT, interrupted)
     try:
         result = _run(job, run, arguments)
     except UserError as error:
         _leave(2, f"textmill: {error}")
-    except KeyboardInterrupt:
-        _leave(130, "textmill: interrupted; what was committed is kept, the same command goes on from there")
     except Exception:
         _leave(1, f"{traceback.format_exc()}textmill: {job} failed")
     print(readable(result))
     print(json.dumps(result), flush=True)
     sys.exit(0)
+
+
+def interrupted(*_: object) -> NoReturn:
+    """Leave at once with one sentence: the JVM gets the signal too, and what runs in it ends with it."""
+    console.last_word("textmill: interrupted; what was committed is kept, the same command goes on from there")
+    os._exit(130)
 
 
 def readable(result: dict[str, Any], indent: str = "") -> str:
@@ -58,6 +65,7 @@ def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
     config = load(arguments)
     began = time.monotonic()
     spark = session.start(job)
+    signal.signal(signal.SIGINT, interrupted)  # Spark has set its own
     started = time.monotonic() - began
     try:
         result = run(spark, config)

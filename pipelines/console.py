@@ -15,7 +15,15 @@ def separate() -> None:
     not tell a result from a log. The JVM's own standard error is the real one: we write through it.
     """
     if "PYSPARK_GATEWAY_PORT" in os.environ and not isinstance(sys.stderr, _JvmError):
-        sys.stderr = _JvmError(launch_gateway().jvm.System.err, sys.stderr)
+        spare = launch_gateway().jvm.System.err
+        spare.flush()  # connects
+        sys.stderr = _JvmError(launch_gateway().jvm.System.err, sys.stderr, spare)
+
+
+def last_word(message: str) -> None:
+    """A line on standard error from a signal's handler, where a call to the JVM may have been interrupted."""
+    stream = sys.stderr.aside() if isinstance(sys.stderr, _JvmError) else sys.stderr
+    print(message, file=stream, flush=True)
 
 
 class _JvmError:
@@ -23,8 +31,13 @@ class _JvmError:
 
     encoding = "utf-8"
 
-    def __init__(self, stream: Any, fallback: TextIO) -> None:
-        self.stream, self.fallback = stream, fallback
+    def __init__(self, stream: Any, fallback: TextIO, spare: Any = None) -> None:
+        """`spare` is the same stream through a connection of its own."""
+        self.stream, self.fallback, self.spare = stream, fallback, spare
+
+    def aside(self) -> "_JvmError":
+        """The same by the spare connection."""
+        return _JvmError(self.spare, self.fallback)
 
     def write(self, text: str) -> int:
         try:

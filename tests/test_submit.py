@@ -143,6 +143,9 @@ def test_interrupt_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
     os.killpg(running.pid, signal.SIGINT)
     assert running.wait(timeout=60) == 130
     assert_gone(running.pid)
+    told = (tmp_path / "err").read_text()
+    assert "textmill: interrupted; what was committed is kept" in told
+    assert "KeyboardInterrupt" not in told
 
 
 KILLED = ("run=killed", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3")
