@@ -58,6 +58,7 @@ def step(spark: SparkSession, what: str) -> Iterator[None]:
     finally:
         done.set()
         watcher.join()
+        line.clear()
     line.show(f"{what} ({time.monotonic() - began:.1f} s)", last=True)
 
 
@@ -76,8 +77,11 @@ class Heard(Protocol):
 def ranks(label: str) -> Iterator[Heard]:
     """While ranks run, turn their progress lines into ours; what else they print passes through."""
     lines = _RankLines(label, sys.stderr)
-    with redirect_stderr(lines):
-        yield lines
+    try:
+        with redirect_stderr(lines):
+            yield lines
+    finally:
+        lines.line.clear()
 
 
 class _RankLines:

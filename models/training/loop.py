@@ -111,6 +111,7 @@ def fit(task: Task) -> dict[str, Any]:
     ):
         if task.train.threads:
             torch.set_num_threads(task.train.threads)
+        witness.alive()
         work = prepare(task, group, witness)
         saved = resumed(work)
         resumed_at = saved[1].steps if saved else 0
@@ -172,7 +173,8 @@ def resumed(work: Work) -> Saved | None:
     """
     found = checkpoint.newest(work.task.folder)
     steps = found[1]["steps"] if found else 0
-    highest, lowest = work.group.highest(steps), -work.group.highest(-steps)  # both, on every rank
+    with work.witness.waiting():
+        highest, lowest = work.group.highest(steps), -work.group.highest(-steps)  # both, on every rank
     if highest != lowest:
         raise RuntimeError("the ranks found different checkpoints")
     if not found:
@@ -246,7 +248,8 @@ def learn(
         losses = loss(options, outputs_BC, there, work.class_weight)
         (losses / batch.weight).backward()  # type: ignore[no-untyped-call]
         own += losses.detach()
-    total = gradients.sync(own)
+    with work.witness.waiting():
+        total = gradients.sync(own)
     if not math.isfinite(total):
         raise ValueError(f"the loss is {total} at step {step + 1}: try a lower train.lr")
     if options.clip:
@@ -340,9 +343,11 @@ def evaluate(work: Work, model: nn.Module, rows: Ints) -> dict[str, float] | Non
             total += torch.tensor([loss(options, outputs_BC, there).item(), len(part.labels)], device=total.device)
             work.witness.alive()
     model.train()
-    work.group.sum(total)
+    with work.witness.waiting():
+        work.group.sum(total)
+        work.group.sum(confusion)
     mean = float(total[0] / total[1])
     if options.loss == "mse":
         return {"loss": mean, "rmse": math.sqrt(mean)}
-    counts = work.group.sum(confusion).reshape(classes, classes).cpu().numpy()
+    counts = confusion.reshape(classes, classes).cpu().numpy()
     return {"loss": mean, "accuracy": metrics.accuracy(counts), "macro_f1": metrics.macro_f1(counts)}

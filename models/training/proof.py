@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import sys
 import threading
@@ -9,7 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -36,15 +37,25 @@ class RankFailure(RuntimeError):
 
 @dataclass
 class Witness:
-    """How far this rank came, when it was last seen to move, and the digest of the weights that it ended with."""
+    """How far this rank came, when it was last seen to move, and the digest of the weights that it ended with.
+
+    A rank that waits for others need not move: it has its own time limit, in `distributed`, and is not the cause.
+    """
 
     step: int = 0
     weights: str = ""
-    moved: float = field(default_factory=time.monotonic)
+    moved: float = math.inf  # as long as it waits
 
     def alive(self) -> None:
         """Something got done."""
         self.moved = time.monotonic()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """In the block, this rank waits for others."""
+        self.moved = math.inf
+        yield
+        self.alive()
 
 
 @contextmanager
