@@ -4,6 +4,9 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 from models.training.task import Task
@@ -14,15 +17,29 @@ def fit(task: Task) -> dict[str, Any]:
     # Read when torch's OpenMP is loaded. Threads that wait by spinning take the processor from those that they wait for
     # where others use it too: a step of 16 ms took 100 ms beside one busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _die_with_parent()
+    _die_with_parents()
     from models.training import loop, output, proof
 
     with output.numbered(proof.rank()):
         return loop.fit(task)
 
 
-def _die_with_parent() -> None:
-    """Let Linux kill this process when torchrun ends, however it ends, even if this process is stopped (prctl(2))."""
-    if sys.platform == "linux":
-        parent_death_signal = 1
-        ctypes.CDLL(None, use_errno=True).prctl(parent_death_signal, signal.SIGKILL)
+def _die_with_parents() -> None:
+    """End with torchrun, and with the wrapper that started it, however they end: neither minds us (Linux alone)."""
+    if sys.platform != "linux":
+        return
+    parent_death_signal = 1
+    ctypes.CDLL(None, use_errno=True).prctl(parent_death_signal, signal.SIGKILL)  # even if we are stopped; prctl(2)
+    threading.Thread(target=_mind_wrapper, args=(os.getppid(),), daemon=True).start()
+
+
+def _mind_wrapper(torchrun: int) -> None:
+    wrapper = _parent(torchrun)
+    while _parent(torchrun) == wrapper:
+        time.sleep(1)
+    os.kill(torchrun, signal.SIGKILL)
+
+
+def _parent(process: int) -> int:
+    """The parent of a process (proc(5), stat: the second field behind the name)."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -59,8 +58,8 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     assert_no_ranks()
 
 
-def ranks() -> list[psutil.Process]:
-    """The processes that train for tests: also those that nobody is the parent of any more."""
+def launched() -> list[psutil.Process]:
+    """The processes of launches in this session, also those that nobody is the parent of any more."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -71,9 +70,14 @@ def ranks() -> list[psutil.Process]:
     return found
 
 
+def ranks() -> list[psutil.Process]:
+    """Those of them that train: not the wrappers, nor torchrun."""
+    return [process for process in launched() if "-u" in process.cmdline()]
+
+
 def assert_no_ranks() -> None:
-    deadline = time.monotonic() + 20
-    while left := ranks():
+    deadline = time.monotonic() + 40
+    while left := launched():
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
 
@@ -150,7 +154,7 @@ def kill_a_rank(seed: int, task: Task, killed: list[int]) -> None:
     time.sleep(draw.uniform(0, 6))
     victim = draw.choice(found)
     if victim.is_running():
-        os.kill(victim.pid, signal.SIGKILL)
+        victim.kill()
         killed.append(victim.pid)
 
 
@@ -164,6 +168,27 @@ def kill_and_compare(spark: SparkSession, tmp_path: Path, undisturbed: Task, see
     assert weights_of(task) == weights_of(undisturbed)
     assert figures["failures"] == len(killed)
     np.testing.assert_array_equal(history.read(task.folder)["loss"], history.read(undisturbed.folder)["loss"])
+
+
+@pytest.mark.faults
+def test_a_wrapper_that_is_killed_leaves_no_process(
+    spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task
+) -> None:
+    """TorchDistributor's own process above torchrun; the ranks would go on without it."""
+    fault("slow", rank=0)
+    task = task_of(tmp_path)
+
+    def kill() -> None:
+        while len(ranks()) < 2:
+            time.sleep(0.05)
+        time.sleep(3)
+        next(process for process in launched() if "torch_run_process_wrapper" in " ".join(process.cmdline())).kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert launcher.launch(spark, task)["failures"] == 1
+    killer.join()
+    assert weights_of(task) == weights_of(undisturbed)
 
 
 @pytest.mark.parametrize("seed", range(3))
