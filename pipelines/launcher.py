@@ -4,6 +4,7 @@ The driver owns the attempts: after a lost rank it launches all of them again, f
 """
 
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
     for failures in range(1, task.train.max_failures + 2):
         began = time.monotonic()
         try:
-            found = _once(spark, task)
+            found = _once(spark, replace(task, attempt=secrets.token_hex(4)))
         except RankFailure as failure:
             if failure.mistake or failure.repeats(last) or failures > task.train.max_failures:
                 raise
@@ -61,7 +62,6 @@ def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
         UserError: too few slots.
         RankFailure: a rank failed or was lost.
     """
-    proof.clear(task.folder)
     # Not `local_mode`: there all ranks share one result file, and a failed rank goes unnoticed.
     distributor = TorchDistributor(num_processes=task.train.ranks, local_mode=False, use_gpu=task.train.gpu)
     failure: Exception | None = None
@@ -75,7 +75,7 @@ def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
         raise too_few(spark, task.train.ranks)
     # Spark's exception does not hold the rank's traceback: the rank's own proof does, so it is asked first.
     try:
-        proof.check(task.folder, ranks=task.train.ranks)
+        proof.check(task.proofs, ranks=task.train.ranks)
     except RankFailure as error:
         raise error from failure
     if failure:

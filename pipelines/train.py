@@ -79,7 +79,8 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         "seconds": result["seconds"] | seconds,
     }
     report.keep(spark, lake, result, history.read(folder))
-    checkpoint.clear(folder)
+    for leftover in (checkpoint.FOLDER, "attempts"):
+        store.remove_folder(f"{folder}/{leftover}")
     return result
 
 

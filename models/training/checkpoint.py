@@ -48,11 +48,6 @@ def last_step(folder: str) -> int:
     return int(match[1]) if match else 0
 
 
-def clear(folder: str) -> None:
-    """Take the checkpoints of a finished run away."""
-    files.remove_folder(f"{folder}/{FOLDER}")
-
-
 def _names(folder: str) -> list[str]:
     return [name for name in files.names(f"{folder}/{FOLDER}") if NAME.fullmatch(name)]
 

@@ -106,7 +106,7 @@ def fit(task: Task) -> dict[str, Any]:
     started = time.monotonic()
     timeout_s = task.train.timeout_s
     with (
-        proof.leave(task.folder, timeout_s=timeout_s) as witness,
+        proof.leave(task.proofs, timeout_s=timeout_s) as witness,
         distributed.join(timeout_s=timeout_s, gpu=task.train.gpu) as group,
     ):
         if task.train.threads:

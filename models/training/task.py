@@ -134,7 +134,7 @@ class Task:
 
     `files`: feature files, of which rows of batches up to `batch` count; `documents`: the number behind the
     vocabulary's frequencies; `labels`: sorted; `folder`: holds the vocabulary, gets weights, checkpoints and proofs.
-    `attempt`: which launch of the driver this is.
+    `attempt` names this launch: what ranks of an earlier one still leave is not taken for theirs.
     """
 
     files: Sequence[str]
@@ -149,8 +149,13 @@ class Task:
     test_share: float = 0.1
     validation_share: float = 0.1
     salt: int = 0
-    attempt: int = 0
+    attempt: str = ""
     progress: bool = True
+
+    @property
+    def proofs(self) -> str:
+        """Where the ranks of this launch leave how they ended."""
+        return f"{self.folder}/attempts/{self.attempt}" if self.attempt else self.folder
 
     @property
     def shards(self) -> int:

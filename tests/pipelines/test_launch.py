@@ -166,7 +166,7 @@ def kill_and_compare(spark: SparkSession, tmp_path: Path, undisturbed: Task, see
     figures = launcher.launch(spark, task)
     killer.join()
     assert weights_of(task) == weights_of(undisturbed)
-    assert figures["failures"] == len(killed)
+    assert figures["failures"] in (0, len(killed))  # none, where it had proven all before it was killed
     np.testing.assert_array_equal(history.read(task.folder)["loss"], history.read(undisturbed.folder)["loss"])
 
 
