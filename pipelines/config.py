@@ -84,6 +84,8 @@ class Config(Common):
             if re.search(r"[/\\\x00-\x1f]", name) or name in (".", ".."):
                 raise UserError(f"{key} must be a folder's name, not {name!r}")
 
+        if not self.lake:
+            raise UserError("lake is empty")
         for key in ("lake", "bundle", "output", "report"):
             try:
                 files.absolute(getattr(self, key))

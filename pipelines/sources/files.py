@@ -33,6 +33,8 @@ class Options:
     header: bool = True
 
     def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("source.path is empty")
         if self.format not in (*FORMATS, "delta"):
             raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
         if not 1 <= self.max_bytes <= MOST_BYTES:

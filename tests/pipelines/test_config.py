@@ -31,6 +31,7 @@ def test_arguments_win_over_files_and_files_over_defaults() -> None:
         ("train.lr=1e400", r"train\.lr must be a number"),
         ("train.seed=99999999999999999999999", r"train\.seed"),
         ("model.hidden=[1,", r"model\.hidden: cannot read"),
+        ("lake=", "lake is empty"),
         ("lake=s3://bucket/x", "only local files and hdfs: are known"),
         ("lake=${oc.env:HOME}", "may not hold"),
         ("dataset=???", "may not hold"),
@@ -48,6 +49,7 @@ def test_a_mistake_gets_one_sentence(argument: str, message: str) -> None:
     ("arguments", "message"),
     [
         ([], "source.path is needed"),
+        (["source.path="], "source.path is empty"),
         (["source.path=/a", "source.format=xml"], "source.format 'xml'"),
         (["source.path=/a", "source.encoding=klingon"], "source.encoding"),
         (["source.path=/a", "source.separator=;;"], "source.separator"),
