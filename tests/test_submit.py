@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def test_train_then_predict(spark: SparkSession, tmp_path: Path) -> None:
     assert report["rows"] == {"read": 101, "kept": 100, "quarantined": 1, "duplicates": 0, "two_labels": 0}
     assert report["metrics"]["test"]["accuracy"] == 1.0
     assert "epoch 3/3" in trained.stderr
+    assert "@progress" not in trained.stderr
     assert "epoch" not in trained.stdout.split("\n", 1)[0]
     assert last_json((tmp_path / "report.json").read_text()) == report
     again = train.run(spark, load([*arguments, "train.ranks=2", "train.reuse=true"]))
@@ -102,11 +104,7 @@ def test_an_executor_that_is_killed_changes_nothing(spark: SparkSession, tmp_pat
     undisturbed = train.run(spark, load([*arguments, "dataset=undisturbed"]))
     running = start("train", arguments, tmp_path / "err", master="local-cluster[2,1,1024]")
     wait_for(tmp_path / "err", "epoch 1/", running)
-    executors = [
-        process
-        for process in psutil.Process(running.pid).children(recursive=True)
-        if any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())
-    ]
+    executors = executors_of(running)
     assert len(executors) == 2
     executors[0].kill()
     assert running.wait(timeout=200) == 0, (tmp_path / "err").read_text()[-3000:]
@@ -203,6 +201,16 @@ def start(
     with errors.open("wb") as stream, errors.with_suffix(".out").open("wb") as output:
         variables = environment() | more
         return subprocess.Popen(command, env=variables, stdout=output, stderr=stream, start_new_session=True)
+
+
+def executors_of(running: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The executors' JVMs below a job; processes that end while we look are none."""
+    found = []
+    for process in psutil.Process(running.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a zombie is one too
+            if any("CoarseGrainedExecutorBackend" in word for word in process.cmdline()):
+                found.append(process)
+    return found
 
 
 def weights_of(report: dict[str, Any]) -> bytes:

@@ -52,6 +52,9 @@ class _Pump:
 
     def run(self) -> None:
         """Until the other end is closed."""
+        # TorchDistributor's worker prints the first line of a rank itself, before its connection to the driver's log
+        # server is up: an empty one does no harm.
+        self._write(b"\n")
         pending = b""
         while True:
             if not select.select([self.reading], [], [], HEARTBEAT_S)[0]:

@@ -17,10 +17,6 @@ class Reporter:
         self.epochs, self.steps, self.enabled, self.refit = epochs, steps, enabled, refit
         self.started = self.printed = time.monotonic()
         self.documents = 0
-        if enabled:
-            # TorchDistributor's worker prints the first line of a rank itself, before its connection to the driver's
-            # log server is up: an empty one does no harm.
-            sys.stdout.write("\n")
 
     def step(self, epoch: int, step: int, *, documents: int, **values: float) -> None:
         """One more step, number `step` of its epoch, on `documents` documents; `values` are told with it."""
