@@ -30,7 +30,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
 
     Raises:
         UserError: no labelled train document, one label only, `run=` names a finished run or one of other settings, too
-            few slots.
+            few slots, a loss that is no number.
         RankFailure: see `launcher.launch`; it is kept in `runs`.
     """
     launcher.check(spark, config.train.ranks)
@@ -66,6 +66,8 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
             figures = launcher.launch(spark, task)
         except RankFailure as failure:
             report.keep(spark, lake, result | {"status": "failed", "error": str(failure)})
+            if failure.mistake:
+                raise UserError(failure.cause.partition(": ")[2]) from failure
             raise
         store.write(f"{folder}/{runs.FIGURES}", json.dumps(figures).encode())
         publish(config, snapshot, task)

@@ -98,6 +98,11 @@ def test_too_many_ranks_are_told_of_before_any_work(spark: SparkSession, tmp_pat
     assert not (tmp_path / "lake").exists()
 
 
+def test_a_loss_that_is_no_number_is_a_users_mistake(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^the loss is (nan|inf) at step \d+: try a lower train\.lr$"):
+        train.run(spark, load([*small(tmp_path), "train.optimizer=sgd", "train.lr=1e30", "train.max_failures=3"]))
+
+
 def test_an_executor_that_is_killed_changes_nothing(spark: SparkSession, tmp_path: Path) -> None:
     """Two executors in processes of their own; the ranks go on from the last checkpoint."""
     arguments = [*small(tmp_path), "train.ranks=2", "train.epochs=60", "train.patience=0", "train.checkpoint_steps=5"]

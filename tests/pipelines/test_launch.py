@@ -122,12 +122,17 @@ def test_a_wrong_result_is_not_believed(spark: SparkSession, tmp_path: Path, fau
         launcher.launch(spark, task_of(tmp_path, max_failures=0, epochs=2))
 
 
-@pytest.mark.parametrize("kind", ["hang", pytest.param("stop", marks=pytest.mark.faults)])
-def test_a_rank_that_hangs_ends_in_failure(spark: SparkSession, tmp_path: Path, fault: Any, kind: str) -> None:
-    fault(kind)
+@pytest.mark.parametrize(
+    ("kind", "ranks"),
+    [("hang", 2), pytest.param("stop", 2, marks=pytest.mark.faults), pytest.param("stop", 1, marks=pytest.mark.faults)],
+)
+def test_a_rank_that_hangs_ends_in_failure(
+    spark: SparkSession, tmp_path: Path, fault: Any, kind: str, ranks: int
+) -> None:
+    fault(kind, rank=ranks - 1)
     began = time.monotonic()
     with pytest.raises(RankFailure) as failure:
-        launcher.launch(spark, task_of(tmp_path, max_failures=0, timeout_s=15.0))
+        launcher.launch(spark, task_of(tmp_path, max_failures=0, timeout_s=15.0, ranks=ranks))
     assert time.monotonic() - began < 180
     if kind == "hang":
         assert "meet" in str(failure.value)
@@ -204,13 +209,23 @@ def test_many_killed_ranks(spark: SparkSession, tmp_path: Path, fault: Any, undi
     kill_and_compare(spark, tmp_path, undisturbed, seed, fault)
 
 
-def test_uneven_tables(spark: SparkSession, tmp_path: Path) -> None:
-    """Seven rows in one file for two ranks, of which one has none in the last batch; no validation split."""
-    rows = corpus(7)
-    task = task_of(tmp_path / "seven", rows, batch=2, checkpoint_steps=0)
+@pytest.mark.parametrize("count", [7, 1])
+def test_uneven_tables(spark: SparkSession, tmp_path: Path, count: int) -> None:
+    """One file for two ranks, of which one has no row of the last batch; no validation split."""
+    task = task_of(tmp_path, corpus(count), batch=2, checkpoint_steps=0)
     task = dataclasses.replace(task, validation_share=0.0)
     figures = launcher.launch(spark, task)
-    assert (figures["steps"], figures["documents"], figures["validation"]) == (4 * 4, 7, None)
+    assert (figures["steps"], figures["documents"], figures["validation"]) == (4 * -(-count // 2), count, None)
+
+
+def test_an_empty_split_is_a_users_mistake(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = task_of(tmp_path, [row | {"split": "validation"} for row in corpus(8)])
+    with pytest.raises(RankFailure, match="ValueError: the train split holds no labelled document") as failure:
+        launcher.launch(spark, task)
+    assert failure.value.mistake
+    assert "launching again" not in capsys.readouterr().err
 
 
 @pytest.mark.faults
