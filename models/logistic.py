@@ -1,12 +1,16 @@
 """Multinomial logistic regression on sparse features.
 
-Dimensions: B documents, N terms in all of them together, C classes.
+Dimensions: B documents, C classes.
 """
-# ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
+# ruff: noqa: N806  (a tensor's name ends in its dimensions)
 
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+from models.inputs import Inputs
+
+READS = ("bags",)
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,9 @@ class Model(nn.Module):
         self.bias = nn.Parameter(nn.init.zeros_(self.table.weight.new_empty(classes)))
         nn.init.zeros_(self.table.weight)
 
-    def forward(self, indices_N: Tensor, offsets_B: Tensor, weights_N: Tensor) -> Tensor:
-        """logits_BC; `offsets_B` says where each document starts in `indices_N` and `weights_N`."""
-        logits_BC: Tensor = self.table(indices_N, offsets_B, per_sample_weights=weights_N) + self.bias
+    def forward(self, inputs: Inputs) -> Tensor:
+        """logits_BC."""
+        assert inputs.bags
+        bags = inputs.bags
+        logits_BC: Tensor = self.table(bags.indices_N, bags.offsets_B, per_sample_weights=bags.weights_N) + self.bias
         return logits_BC

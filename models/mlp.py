@@ -1,13 +1,16 @@
 """Multilayer perceptron on sparse features.
 
-Dimensions: B documents, N terms in all of them together, H the first layer's width, C classes.
+Dimensions: B documents, H the first layer's width, C classes.
 """
-# ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
+# ruff: noqa: N806  (a tensor's name ends in its dimensions)
 
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from models.inputs import Inputs
+
+READS = ("bags",)
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
@@ -51,8 +54,10 @@ class Model(nn.Module):
             first = width
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, indices_N: Tensor, offsets_B: Tensor, weights_N: Tensor) -> Tensor:
-        """logits_BC; `offsets_B` says where each document starts in `indices_N` and `weights_N`."""
-        first_BH = self.table(indices_N, offsets_B, per_sample_weights=weights_N) + self.bias
+    def forward(self, inputs: Inputs) -> Tensor:
+        """logits_BC."""
+        assert inputs.bags
+        bags = inputs.bags
+        first_BH = self.table(bags.indices_N, bags.offsets_B, per_sample_weights=bags.weights_N) + self.bias
         logits_BC: Tensor = self.layers(first_BH)
         return logits_BC

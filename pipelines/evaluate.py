@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from models.training import metrics
-from models.training.documents import flat
+from models.training.documents import needed, stored
 from pipelines import featurize, report, scanning, scoring, writing
 from pipelines import lake as lakes
 from pipelines.command import main
@@ -92,13 +92,12 @@ def predictor(folder: str, identity: str, snapshot: int, paths: list[str], colum
 
     def predict(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = scoring.loaded(folder)
+        wanted = ["id", "split", "labels", *needed(bundle.encoder.reads)]
         for path in scanning.assigned(numbers, paths):
-            for rows in scanning.rows(path, ["id", "split", "labels", "terms", "counts"], last=snapshot):
+            for rows in scanning.rows(path, wanted, last=snapshot):
                 labelled = pc.greater(pc.list_value_length(rows["labels"]), 0)
                 tests = rows.filter(pc.and_(labelled, pc.equal(rows["split"], "test")))
-                terms, offsets = flat(tests["terms"])
-                counts = tests["counts"].flatten().to_numpy().astype(np.int64)
-                best, probability = scoring.best(bundle, terms, counts, offsets)
+                best, probability = scoring.best(bundle, stored(tests))
                 run, number = pa.scalar(identity), pa.scalar(snapshot, pa.int64())
                 named = [pa.repeat(value, tests.num_rows) for value in (run, number)]
                 found = [*named, tests["id"], tests["labels"], best, probability]

@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from models.training.encoding import Stored
+from models.training.ragged import Ragged
 from pipelines import files, ingest, kernel, scanning, scoring, words
 from pipelines.command import main
 from pipelines.config import Config, UserError, component
@@ -79,7 +81,9 @@ def scorer(folder: str, options: words.Options) -> Worker:
         bundle = scoring.loaded(folder)
         for batch in batches:
             found = words.terms([words.normalise(text or "") for text in batch["text"].to_pylist()], options)
-            best, probability = scoring.best(bundle, found.ids[found.codes], found.counts, found.offsets)
+            terms = Ragged((found.ids[found.codes], found.counts), found.offsets)
+            sequence = Ragged((found.words,), found.word_offsets)
+            best, probability = scoring.best(bundle, Stored(terms, sequence))
             readable = pc.is_null(batch["reason"])
             nothing = pa.scalar(None)
             yield pa.RecordBatch.from_arrays(

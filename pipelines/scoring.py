@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from models.training import bundle as bundles
 from models.training.bundle import Bundle
+from models.training.encoding import Stored
 from pipelines import files, words
 from pipelines.config import Config, Names, UserError, members
 
@@ -43,9 +44,9 @@ def loaded(path: str) -> Bundle:
         raise UserError(str(error)) from error
 
 
-def best(bundle: Bundle, terms: Any, counts: Any, offsets: Any) -> tuple[pa.Array, pa.Array]:
+def best(bundle: Bundle, stored: Stored) -> tuple[pa.Array, pa.Array]:
     """The most probable label of each document, and its probability."""
-    probabilities = bundle.score(terms, counts, offsets)
+    probabilities = bundle.score(stored)
     winners = probabilities.argmax(1)
     return pa.array(np.array(bundle.labels)[winners], pa.string()), pa.array(probabilities.max(1), pa.float32())
 

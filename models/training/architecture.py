@@ -1,11 +1,14 @@
-"""Finds a model by its name: `models/<name>.py` holds its `Options` and its `Model`."""
+"""Finds a model by its name: `models/<name>.py` holds its `Options`, its `Model`, and what it `READS`."""
 
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from torch import nn
+
+from models.training.encoding import Reads
 
 
 def options(kind: Any, values: Mapping[str, Any], *, name: str) -> Any:
@@ -31,11 +34,11 @@ def same_type(value: Any, default: Any) -> bool:
     return type(value) is type(default) or (type(default) is float and type(value) is int)
 
 
-def build(name: str, values: Mapping[str, Any], *, terms: int, classes: int) -> nn.Module:
-    """The model `name` with its weights drawn from torch's random state.
+def found(name: str) -> ModuleType:
+    """The module of the model `name`.
 
     Raises:
-        ValueError: no such model, or a setting that it refuses.
+        ValueError: no such model.
     """
     if not name.isidentifier():
         raise ValueError(f"a model's name must be an identifier, not {name!r}")
@@ -47,5 +50,26 @@ def build(name: str, values: Mapping[str, Any], *, terms: int, classes: int) -> 
         raise ValueError(f"there is no model {name}") from None
     if not hasattr(module, "Model"):
         raise ValueError(f"there is no model {name}")
+    return module
+
+
+def build(name: str, values: Mapping[str, Any], *, terms: int, classes: int) -> nn.Module:
+    """The model `name` with its weights drawn from torch's random state.
+
+    Raises:
+        ValueError: no such model, or a setting that it refuses.
+    """
+    module = found(name)
     model: nn.Module = module.Model(options(module.Options, values, name="model"), terms=terms, classes=classes)
     return model
+
+
+def reads(name: str, values: Mapping[str, Any]) -> Reads:
+    """What the model `name` reads: its `READS` names parts of `models.inputs.Inputs`, its options the words' `length`.
+
+    Raises:
+        ValueError: no such model, or a setting that it refuses.
+    """
+    module = found(name)
+    chosen = options(module.Options, values, name="model")
+    return Reads(bags="bags" in module.READS, length=chosen.length if "words" in module.READS else 0)

@@ -11,23 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.training.documents import Index, Ints, Reader, Terms
-from models.training.order import bucket, shuffled
-
-EVALUATED = 1024  # documents scored at once, over all ranks; bounds the layers' outputs
+from models.inputs import Inputs
+from models.training.documents import Index, Reader
+from models.training.encoding import MOST_DOCUMENTS, Documents, chained, pieces, tensors
+from models.training.order import bucket, by_length, shuffled
+from models.training.ragged import Ints
 
 
 @dataclass(frozen=True)
 class Part:
-    """One shard's documents of a global batch, or a piece of them.
+    """One shard's documents of a global batch, or a piece of them: `inputs`, `labels` (B,), `targets` (B,).
 
-    `indices` and `weights` (N,), `offsets` (B,) where each document starts, `labels` (B,), `targets` (B,); `shard` is
-    set in the first piece of a shard.
+    `shard` is set in the first piece of a shard.
     """
 
-    indices: Tensor
-    offsets: Tensor
-    weights: Tensor
+    inputs: Inputs
     labels: Tensor
     targets: Tensor
     shard: int | None = None
@@ -36,7 +34,7 @@ class Part:
         """The same on a device."""
         if device.type == "cpu":
             return self
-        names = ("indices", "offsets", "weights", "labels", "targets")
+        names = ("inputs", "labels", "targets")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
@@ -71,7 +69,7 @@ class Feed:
     reader: Reader
     in_bucket: NDArray[np.int32]
     cache: int
-    held: dict[int, Terms] = field(default_factory=dict)
+    held: dict[int, Documents] = field(default_factory=dict)
     full: bool = False
     lock: Lock = field(default_factory=Lock)
 
@@ -85,8 +83,8 @@ class Feed:
         """What there is."""
         return self.reader.index
 
-    def terms(self, rows: Ints) -> Terms:
-        """The terms of documents of one bucket, in the order of `rows`."""
+    def documents(self, rows: Ints) -> Documents:
+        """Documents of one bucket, in the order of `rows`."""
         number = int(self.in_bucket[rows[0]])
         with self.lock:
             whole = self.held.get(number)
@@ -98,8 +96,8 @@ class Feed:
                 self._hold(number, whole)
         return whole.take(np.searchsorted(members, rows))
 
-    def _hold(self, number: int, whole: Terms) -> None:
-        taken = sum(terms.nbytes for terms in self.held.values())
+    def _hold(self, number: int, whole: Documents) -> None:
+        taken = sum(held.nbytes for held in self.held.values())
         if taken + whole.nbytes <= self.cache:
             self.held[number] = whole
         else:
@@ -116,7 +114,7 @@ class Epoch:
     mine: Ints
 
 
-Item = Epoch | Terms | BaseException | None
+Item = Epoch | Documents | BaseException | None
 
 
 def steps(rows: int, size: int) -> int:
@@ -150,19 +148,21 @@ def batches(
         assert isinstance(item, Epoch)
         shard_of = (item.mine % plan.size) % place.shards
         batch_of = item.mine // plan.size
-        buffer, taken = Terms(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(1, np.int64)), 0
+        buffer: Documents | None = None
+        taken = 0
         for number in range(item.step, plan.steps):
             whole = item.rows[number * plan.size : (number + 1) * plan.size]
             end = int(np.searchsorted(batch_of, number, side="right"))
-            while len(buffer.offsets) - 1 < end - taken:
+            while (len(buffer) if buffer else 0) < end - taken:
                 found = next(stream)
-                assert isinstance(found, Terms)
-                buffer = _chained(buffer, found)
-            terms = buffer.slice(0, end - taken)
-            buffer = buffer.slice(end - taken, len(buffer.offsets) - 1)
-            rows, shards = item.rows[item.mine[taken:end]], shard_of[taken:end]
+                assert isinstance(found, Documents)
+                buffer = chained([buffer, found]) if buffer else found
+            parts: list[Part] = []
+            if buffer:  # or this rank has no document of this batch
+                documents, buffer = buffer.slice(0, end - taken), buffer.slice(end - taken, len(buffer))
+                rows, shards = item.rows[item.mine[taken:end]], shard_of[taken:end]
+                parts = list(_parts(feed.index, rows, documents, shards, plan.pieces))
             taken = end
-            parts = list(_parts(feed.index, rows, terms, shards, plan.pieces))
             yield item.number, number + 1, Batch(parts, len(whole), _weight(feed.index, whole, plan))
 
 
@@ -170,11 +170,14 @@ def _weight(index: Index, rows: Ints, plan: Plan) -> float:
     return float(len(rows) if plan.class_weight is None else plan.class_weight[index.label[rows]].sum(dtype=np.float64))
 
 
-def _read(feed: Feed, plan: Plan, place: Place, epoch: int, step: int) -> Iterator[Epoch | Terms]:
-    """Each epoch, followed by the terms of this rank's documents, a bucket's at a time."""
+def _read(feed: Feed, plan: Plan, place: Place, epoch: int, step: int) -> Iterator[Epoch | Documents]:
+    """Each epoch, followed by this rank's documents, a bucket's at a time."""
     keys, in_bucket = feed.index.key[plan.rows], feed.in_bucket[plan.rows]
     for number in range(epoch, plan.epochs + 1):
         rows = plan.rows[shuffled(keys, in_bucket, seed=plan.seed, epoch=number)]
+        if length := feed.reader.encoder.reads.length:
+            lengths = np.minimum(feed.index.length[rows], length)
+            rows = rows[by_length(lengths, feed.in_bucket[rows], size=plan.size, seed=plan.seed, epoch=number)]
         places = np.arange(len(rows))
         shard = (places % plan.size) % place.shards
         first = step * plan.size
@@ -183,26 +186,24 @@ def _read(feed: Feed, plan: Plan, place: Place, epoch: int, step: int) -> Iterat
         turns = feed.in_bucket[rows[mine]]
         for chunk in np.split(mine, np.flatnonzero(np.diff(turns)) + 1):
             if len(chunk):
-                yield feed.terms(rows[chunk])
+                yield feed.documents(rows[chunk])
         step = 0
 
 
-def _parts(index: Index, rows: Ints, terms: Terms, shards: Ints, pieces: int) -> Iterator[Part]:
+def _parts(index: Index, rows: Ints, documents: Documents, shards: Ints, number_of_pieces: int) -> Iterator[Part]:
     for shard in np.unique(shards):
         chosen = np.flatnonzero(shards == shard)
-        own = terms if len(chosen) == len(rows) else terms.take(chosen)
-        bounds = np.linspace(0, len(chosen), min(pieces, len(chosen)) + 1).astype(int)
+        own = documents if len(chosen) == len(rows) else documents.take(chosen)
+        bounds = np.linspace(0, len(chosen), min(number_of_pieces, len(chosen)) + 1).astype(int)
         for number, (start, end) in enumerate(pairwise(bounds)):
             piece = rows[chosen[start:end]]
             yield part(index, piece, own.slice(start, end), shard=None if number else int(shard))
 
 
-def part(index: Index, rows: Ints, terms: Terms, *, shard: int | None = None) -> Part:
-    """Documents of the index, with their terms, as tensors."""
+def part(index: Index, rows: Ints, documents: Documents, *, shard: int | None = None) -> Part:
+    """Documents of the index as tensors."""
     return Part(
-        indices=torch.from_numpy(terms.indices),
-        offsets=torch.from_numpy(terms.offsets[:-1]),
-        weights=torch.from_numpy(terms.weights),
+        inputs=tensors(documents),
         labels=torch.from_numpy(index.label[rows]),
         targets=torch.from_numpy(index.target[rows]),
         shard=shard,
@@ -210,29 +211,19 @@ def part(index: Index, rows: Ints, terms: Terms, *, shard: int | None = None) ->
 
 
 def scored(feed: Feed, rows: Ints, place: Place) -> Iterator[Part]:
-    """This rank's share of the documents `rows`, to be scored, some hundred at a time."""
-    order = rows[np.argsort(feed.in_bucket[rows], kind="stable")]
-    size = max(1, EVALUATED // place.ranks)
+    """This rank's share of the documents `rows`, to be scored, some of about the same length at a time."""
+    longest = feed.reader.encoder.reads.length
+    order = rows[np.lexsort((feed.index.length[rows], feed.in_bucket[rows]))]
     for whole in np.split(order, np.flatnonzero(np.diff(feed.in_bucket[order])) + 1):
         own = whole[place.rank :: place.ranks]
         if len(own):
-            terms = feed.terms(own)
-            for start in range(0, len(own), size):
-                some = own[start : start + size]
-                yield part(feed.index, some, terms.slice(start, start + len(some)))
+            documents = feed.documents(own)
+            lengths = np.minimum(feed.index.length[own], longest)
+            for some in pieces(lengths, max(1, MOST_DOCUMENTS // place.ranks)):
+                yield part(feed.index, own[some], documents.slice(some.start, some.stop))
 
 
-def _chained(first: Terms, second: Terms) -> Terms:
-    if not len(first.indices) and len(first.offsets) == 1:
-        return second
-    return Terms(
-        np.concatenate((first.indices, second.indices)),
-        np.concatenate((first.weights, second.weights)),
-        np.concatenate((first.offsets, first.offsets[-1] + second.offsets[1:])),
-    )
-
-
-def _ahead(items: Iterator[Epoch | Terms]) -> Iterator[Epoch | Terms]:
+def _ahead(items: Iterator[Epoch | Documents]) -> Iterator[Epoch | Documents]:
     """The same items, the next one made in a thread while the last one is used."""
     ready: Queue[Item] = Queue(maxsize=1)
     stopped = Event()
@@ -246,7 +237,7 @@ def _ahead(items: Iterator[Epoch | Terms]) -> Iterator[Epoch | Terms]:
         stopped.set()
 
 
-def _fill(items: Iterator[Epoch | Terms], ready: "Queue[Item]", stopped: Event) -> None:
+def _fill(items: Iterator[Epoch | Documents], ready: "Queue[Item]", stopped: Event) -> None:
     try:
         for item in items:
             if not _put(ready, item, stopped):

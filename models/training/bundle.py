@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.training import files, tfidf, vocabulary, weights
-from models.training.architecture import build, options
+from models.training.architecture import build, options, reads
+from models.training.encoding import Documents, Encoder, Stored, pieces, tensors
 
 FILE = "model.json"
 FORMAT = 1
@@ -29,7 +30,6 @@ KEYS = {
     "train": dict,
     "digests": dict,
 }
-ROWS = 1024  # documents scored at once; bounds the layers' outputs
 
 
 @dataclass(frozen=True)
@@ -37,32 +37,24 @@ class Bundle:
     """A model ready to score: C `labels` in the order of the scores, and the `manifest`, model.json's content."""
 
     model: nn.Module
-    weigher: tfidf.Weigher
+    encoder: Encoder
     labels: list[str]
     manifest: dict[str, Any]
 
-    def score(
-        self, terms: NDArray[np.int64], counts: NDArray[np.int64], offsets: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Probabilities (B, C) of B documents; `offsets` (B + 1,) cut the ids `terms` and `counts`."""
-        indices, weights, offsets = self.weigher.weigh(terms, counts, offsets)
-        return self.probabilities(indices, weights, offsets)
+    def score(self, stored: Stored) -> NDArray[np.float32]:
+        """Probabilities (B, C) of B documents."""
+        return self.probabilities(self.encoder.encode(stored))
 
-    def probabilities(
-        self, indices: NDArray[np.int64], weights: NDArray[np.float32], offsets: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Probabilities (B, C) of documents as `Weigher.weigh` gives them."""
-        result = np.empty((len(offsets) - 1, len(self.labels)), dtype=np.float32)
+    def probabilities(self, documents: Documents) -> NDArray[np.float32]:
+        """Probabilities (B, C) of B documents, scored with others of about their length, some at a time."""
+        result = np.empty((len(documents), len(self.labels)), dtype=np.float32)
+        lengths = documents.words.lengths if documents.words is not None else np.zeros(len(documents), np.int64)
+        order = np.argsort(lengths, kind="stable")
         with torch.inference_mode():
-            for start in range(0, len(result), ROWS):
-                ends = offsets[start : start + ROWS + 1]
-                part = slice(ends[0], ends[-1])
-                logits_BC = self.model(  # noqa: N806
-                    torch.from_numpy(indices[part]),
-                    torch.from_numpy(ends[:-1] - ends[0]),
-                    torch.from_numpy(weights[part]),
-                )
-                result[start : start + ROWS] = logits_BC.softmax(1).numpy()
+            for some in pieces(lengths[order]):
+                rows = order[some]
+                logits_BC = self.model(tensors(documents.take(rows)))  # noqa: N806
+                result[rows] = logits_BC.softmax(1).numpy()
         return result
 
 
@@ -113,12 +105,13 @@ def load(folder: str, *, models: Collection[str]) -> Bundle:
         model = sketch(manifest, terms=table.metadata.num_rows)
         weights.check(folder, model)
         weigher = vocabulary.weigher(table, documents=manifest["documents"], options=settings)
+        encoder = Encoder(weigher, reads(manifest["model"], manifest["options"]))
         content = files.read(f"{folder}/{weights.FILE}")
         compare(content, manifest, weights.FILE)
         weights.load(content, model)
     except ValueError as error:
         raise ValueError(f"{folder} is not a bundle that can be used: {error}") from None
-    return Bundle(model.eval(), weigher, manifest["labels"], manifest)
+    return Bundle(model.eval(), encoder, manifest["labels"], manifest)
 
 
 def read_manifest(folder: str, *, models: Collection[str]) -> dict[str, Any]:

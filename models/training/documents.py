@@ -1,10 +1,10 @@
 """Feature files as a rank reads them: Parquet, local or on HDFS, with Arrow; nothing is ever made dense.
 
-An index of all documents to learn from stays in memory (26 bytes each); their terms are read by row groups.
+An index of all documents to learn from stays in memory (30 bytes each); their terms are read by row groups.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from models.training.encoding import Documents, Encoder, Reads, Stored, chained
 from models.training.files import locate
 from models.training.order import scatter
-from models.training.tfidf import Weigher
+from models.training.ragged import Ints, Ragged
 
 INDEXED = ["batch", "split", "labels", "key", "target"]
 ROWS = 65_536  # of the index's columns, read at once
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,15 @@ class Index:
     """D documents to learn from, in the order of their files.
 
     `key` (D,) orders and shuffles them; `label` (D,) is an index into the labels (0 where none is asked for); `target`
-    (D,); `published` (D,) is true where the source itself put the document into its validation split. The document
-    stands in row `row` (D,) of file number `file` (D,).
+    (D,); `published` (D,) is true where the source itself put the document into its validation split. `length` (D,) is
+    its number of words (0 where none is asked for). The document stands in row `row` (D,) of file number `file` (D,).
     """
 
     key: Ints
     label: Ints
     target: NDArray[np.float32]
     published: NDArray[np.bool_]
+    length: NDArray[np.int32]
     file: NDArray[np.int32]
     row: NDArray[np.int32]
 
@@ -44,75 +44,56 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Terms:
-    """Weighted terms of B documents in compressed rows: document b has `indices[offsets[b]:offsets[b + 1]]`, each below
-    the vocabulary's size, and as many `weights`; `offsets` is (B + 1,).
+class Wanted:
+    """What to look for: documents of batches up to `batch` with one of `labels` (or, with `targets`, a target).
+
+    `words`: how long their sequences are is asked for, too.
     """
 
-    indices: Ints
-    weights: NDArray[np.float32]
-    offsets: Ints
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the arrays."""
-        return self.indices.nbytes + self.weights.nbytes + self.offsets.nbytes
-
-    def take(self, rows: Ints) -> "Terms":
-        """Those of `rows`, in their order."""
-        offsets, places = gathered(self.offsets, rows)
-        return Terms(self.indices[places], self.weights[places], offsets)
-
-    def slice(self, start: int, end: int) -> "Terms":
-        """Those of the documents from `start` to before `end`; a view."""
-        offsets = self.offsets[start : end + 1]
-        part = slice(offsets[0], offsets[-1])
-        return Terms(self.indices[part], self.weights[part], offsets - offsets[0])
+    labels: Sequence[str]
+    batch: int
+    targets: bool = False
+    words: bool = False
 
 
-def gathered(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:
-    """For compressed rows with `offsets`: the offsets (len(rows) + 1,) of `rows`, and the places of their values."""
-    starts = offsets[rows]
-    lengths = offsets[rows + 1] - starts
-    result = np.concatenate(([0], np.cumsum(lengths)))
-    return result, np.arange(result[-1]) + np.repeat(starts - result[:-1], lengths)
-
-
-def read_index(files: Sequence[str], labels: Sequence[str], *, batch: int, targets: bool = False) -> Index:
-    """The train and validation documents of the batches up to `batch` that have a label (or, with `targets`, a target).
+def read_index(files: Sequence[str], wanted: Wanted) -> Index:
+    """The wanted documents of the train and validation splits.
 
     Raises:
-        ValueError: there is none, or one has a label that `labels` lacks.
+        ValueError: there is none, or one has a label that `wanted` lacks.
     """
-    pieces = [piece for number, path in enumerate(files) for piece in _indexed(path, number, labels, batch, targets)]
+    pieces = [piece for number, path in enumerate(files) for piece in _indexed(path, number, wanted)]
     if not pieces:
-        raise ValueError(f"the train split holds no {'document with a target' if targets else 'labelled document'}")
-    columns = zip(*((p.key, p.label, p.target, p.published, p.file, p.row) for p in pieces), strict=True)
-    return Index(*(np.concatenate(column) for column in columns))
+        what = "document with a target" if wanted.targets else "labelled document"
+        raise ValueError(f"the train split holds no {what}")
+    names = [item.name for item in fields(Index)]
+    return Index(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in names))
 
 
-def _indexed(path: str, number: int, labels: Sequence[str], batch: int, targets: bool) -> Iterator[Index]:
+def _indexed(path: str, number: int, wanted: Wanted) -> Iterator[Index]:
     filesystem, inner = locate(path)
     start = 0
+    columns = [*INDEXED, *(["sequence"] if wanted.words else [])]
     with filesystem.open(inner, "rb") as file:
-        for rows in pq.ParquetFile(file).iter_batches(ROWS, columns=INDEXED):
-            wanted = np.flatnonzero(_wanted(rows, batch, targets))
-            if len(wanted):
-                yield _index_piece(rows.take(pa.array(wanted)), labels, targets, number, start + wanted)
+        for rows in pq.ParquetFile(file).iter_batches(ROWS, columns=columns):
+            chosen = np.flatnonzero(_chosen(rows, wanted))
+            if len(chosen):
+                yield _index_piece(rows.take(pa.array(chosen)), wanted, number, start + chosen)
             start += rows.num_rows
 
 
-def _wanted(rows: Any, batch: int, targets: bool) -> NDArray[np.bool_]:
+def _chosen(rows: Any, wanted: Wanted) -> NDArray[np.bool_]:
     learnt = pc.is_in(rows["split"], value_set=pa.array(["train", "validation"]))
-    known = pc.is_valid(rows["target"]) if targets else pc.greater(pc.list_value_length(rows["labels"]), 0)
-    found = pc.and_(pc.and_(learnt, known), pc.less_equal(rows["batch"], batch))
+    known = pc.is_valid(rows["target"]) if wanted.targets else pc.greater(pc.list_value_length(rows["labels"]), 0)
+    found = pc.and_(pc.and_(learnt, known), pc.less_equal(rows["batch"], wanted.batch))
     return pc.fill_null(found, False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
-def _index_piece(rows: Any, labels: Sequence[str], targets: bool, number: int, places: Ints) -> Index:
+def _index_piece(rows: Any, wanted: Wanted, number: int, places: Ints) -> Index:
     """The documents of one record batch; the first label counts."""
-    label = np.zeros(rows.num_rows, np.int64)
-    if not targets:
+    label, labels = np.zeros(rows.num_rows, np.int64), wanted.labels
+    length = pc.fill_null(pc.list_value_length(rows["sequence"]), 0).to_numpy() if wanted.words else label
+    if not wanted.targets:
         names = pc.list_element(rows["labels"], 0)
         found = pc.index_in(names, value_set=pa.array(labels))
         if found.null_count:
@@ -124,6 +105,7 @@ def _index_piece(rows: Any, labels: Sequence[str], targets: bool, number: int, p
         label=label,
         target=pc.fill_null(rows["target"], 0).to_numpy().astype(np.float32),
         published=pc.equal(rows["split"], "validation").to_numpy(zero_copy_only=False),
+        length=length.astype(np.int32),
         file=np.full(rows.num_rows, number, np.int32),
         row=places.astype(np.int32),
     )
@@ -131,31 +113,29 @@ def _index_piece(rows: Any, labels: Sequence[str], targets: bool, number: int, p
 
 @dataclass
 class Reader:
-    """Reads documents' terms from where the index says, whole row groups at a time, and weighs them."""
+    """Reads documents from where the index says, whole row groups at a time, and encodes them."""
 
     files: Sequence[str]
     index: Index
-    weigher: Weigher
+    encoder: Encoder
     footers: dict[int, Any] = field(default_factory=dict)
 
-    def read(self, rows: Ints) -> Terms:
-        """The terms of the documents `rows` of the index, in their order.
+    def read(self, rows: Ints) -> Documents:
+        """The documents `rows` of the index, one at least, in their order.
 
         Raises:
-            ValueError: a document has not as many counts as terms.
+            ValueError: a document has not as many counts as terms, or a word that is none of them.
         """
         order = np.lexsort((self.index.row[rows], self.index.file[rows]))
         files = self.index.file[rows[order]]
         pieces = [
             self._of_file(int(number), self.index.row[rows[order[files == number]]]) for number in np.unique(files)
         ]
-        if not pieces:
-            return Terms(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(1, np.int64))
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        return _joined(pieces).take(place)
+        return chained(pieces).take(place)
 
-    def _of_file(self, number: int, rows: NDArray[np.int32]) -> Terms:
+    def _of_file(self, number: int, rows: NDArray[np.int32]) -> Documents:
         """Of one file's ascending `rows`."""
         filesystem, inner = locate(self.files[number])
         with filesystem.open(inner, "rb") as stream:
@@ -163,33 +143,39 @@ class Reader:
             self.footers[number] = file.metadata
             ends = np.cumsum([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
             groups = np.unique(np.searchsorted(ends, rows, side="right"))
-            table = file.read_row_groups(groups.tolist(), columns=["terms", "counts"])
+            table = file.read_row_groups(groups.tolist(), columns=needed(self.encoder.reads))
         starts = ends - np.diff(ends, prepend=0)
         sizes = ends[groups] - starts[groups]
         shift = starts[groups] - (np.cumsum(sizes) - sizes)  # what lies between the groups that were not read
         places = rows - shift[np.searchsorted(groups, np.searchsorted(ends, rows, side="right"))]
-        terms, offsets = flat(table["terms"])
-        counts, also = flat(table["counts"])
-        if not np.array_equal(offsets, also):
-            raise ValueError("a document has not as many counts as terms")
-        offsets, taken = gathered(offsets, places)
-        return Terms(*self.weigher.weigh(terms[taken], counts[taken], offsets))
+        found = stored(table)
+        taken = Stored(found.terms.take(places), None if found.sequence is None else found.sequence.take(places))
+        return self.encoder.encode(taken)
 
 
-def _joined(pieces: list[Terms]) -> Terms:
-    lengths = np.concatenate([np.diff(piece.offsets) for piece in pieces])
-    return Terms(
-        np.concatenate([piece.indices for piece in pieces]),
-        np.concatenate([piece.weights for piece in pieces]),
-        np.concatenate(([0], np.cumsum(lengths))),
-    )
+def needed(reads: Reads) -> list[str]:
+    """What of a feature file `stored` needs for a model."""
+    return ["terms", "counts", *(["sequence"] if reads.length else [])]
 
 
-def flat(column: Any) -> tuple[NDArray[Any], Ints]:
-    """The values of a list column and its offsets (B + 1,), from 0 even for a slice of a longer column."""
+def stored(rows: Any) -> Stored:
+    """Documents out of rows of a feature file, a table or a record batch, with the columns `needed`.
+
+    Raises:
+        ValueError: a document has not as many counts as terms.
+    """
+    terms, counts = flat(rows["terms"]), flat(rows["counts"])
+    if not np.array_equal(terms.offsets, counts.offsets):
+        raise ValueError("a document has not as many counts as terms")
+    sequence = flat(rows["sequence"]) if "sequence" in rows.schema.names else None
+    return Stored(Ragged(terms.columns + counts.columns, terms.offsets), sequence)
+
+
+def flat(column: Any) -> Ragged:
+    """A list column; null as an empty list."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     values = column.combine_chunks().flatten() if isinstance(column, pa.ChunkedArray) else column.flatten()
-    return values.to_numpy(), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+    return Ragged((values.to_numpy(),), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
 
 
 def validation(index: Index, *, share: float, salt: int) -> NDArray[np.bool_]:

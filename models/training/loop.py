@@ -16,12 +16,14 @@ from torch.nn.utils import clip_grad_norm_
 from models.training import architecture, checkpoint, distributed, files, metrics, order, proof, vocabulary, weights
 from models.training.batches import Batch, Feed, Place, Plan, batches, scored
 from models.training.distributed import Group
-from models.training.documents import Ints, Reader, read_index, validation
+from models.training.documents import Reader, Wanted, read_index, validation
+from models.training.encoding import Encoder
 from models.training.gradients import Gradients
 from models.training.history import History, resident_mb
 from models.training.losses import balanced, loss
 from models.training.optimization import Plateau, factor, optimizer, set_rate, shrink
 from models.training.progress import Reporter
+from models.training.ragged import Ints
 from models.training.task import Options, Task
 
 __all__ = ["Options", "Task", "fit"]
@@ -151,14 +153,16 @@ def prepare(task: Task, group: Group, witness: proof.Witness) -> Work:
     """Look for the documents to learn from, and choose those for validation."""
     options = task.train
     table = vocabulary.opened(files.read(f"{task.folder}/{vocabulary.FILE}"))
-    weigher = vocabulary.weigher(table, documents=task.documents, options=task.tfidf)
-    index = read_index(task.files, task.labels, batch=task.batch, targets=options.loss == "mse")
+    reads = architecture.reads(task.model, task.options)
+    encoder = Encoder(vocabulary.weigher(table, documents=task.documents, options=task.tfidf), reads)
+    targets, words = options.loss == "mse", reads.length > 0
+    index = read_index(task.files, Wanted(task.labels, task.batch, targets=targets, words=words))
     # The shares are of all documents; of what the test split leaves, validation's is larger.
     held = validation(index, share=task.validation_share / (1 - task.test_share), salt=task.salt)
     if held.all():
         raise ValueError("the train split holds no labelled document")
     buckets = options.shuffle_buckets or order.buckets(task.documents)
-    feed = Feed.of(Reader(task.files, index, weigher), buckets=buckets, cache=int(options.cache_gb * 2**30))
+    feed = Feed.of(Reader(task.files, index, encoder), buckets=buckets, cache=int(options.cache_gb * 2**30))
     class_weight = None
     if options.class_weights == "balanced":
         class_weight = balanced(torch.from_numpy(index.label[~held]), len(task.labels)).to(group.device)
@@ -192,7 +196,7 @@ def train(
     options, task, group = work.task.train, work.task, work.group
     torch.manual_seed(options.seed)
     outputs = 1 if options.loss == "mse" else len(task.labels)
-    terms = len(work.feed.reader.weigher.ids)
+    terms = work.feed.reader.encoder.terms
     model = architecture.build(task.model, task.options, terms=terms, classes=outputs)
     model.to(group.device)
     gradients = Gradients(model, group)
@@ -244,7 +248,7 @@ def learn(
             torch.manual_seed(order.seed(options.seed, step, part.shard))
         there = part.to(work.group.device)
         with torch.autocast(work.group.device.type, torch.bfloat16, enabled=options.autocast):
-            outputs_BC = model(there.indices, there.offsets, there.weights)  # noqa: N806
+            outputs_BC = model(there.inputs)  # noqa: N806
         losses = loss(options, outputs_BC, there, work.class_weight)
         (losses / batch.weight).backward()  # type: ignore[no-untyped-call]
         own += losses.detach()
@@ -337,7 +341,7 @@ def evaluate(work: Work, model: nn.Module, rows: Ints) -> dict[str, float] | Non
     with torch.inference_mode():
         for part in scored(work.feed, rows, work.place):
             there = part.to(work.group.device)
-            outputs_BC = model(there.indices, there.offsets, there.weights)  # noqa: N806
+            outputs_BC = model(there.inputs)  # noqa: N806
             if options.loss != "mse":
                 confusion += torch.bincount(there.labels * classes + outputs_BC.argmax(1), minlength=classes * classes)
             total += torch.tensor([loss(options, outputs_BC, there).item(), len(part.labels)], device=total.device)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
+POOL = 32  # batches whose documents are sorted by length together
 FEWEST, MOST, PARTS = 4096, 65_536, 16  # documents in a bucket, and into how many buckets a corpus between them falls
 
 
@@ -51,3 +52,24 @@ def shuffled(keys: Ints, in_bucket: NDArray[np.int32], *, seed: int, epoch: int)
     numbers = np.arange(int(in_bucket.max(initial=0)) + 1)
     turn = scatter(numbers, seed, epoch, 1)[in_bucket]
     return np.lexsort((scatter(keys, seed, epoch), turn))
+
+
+def by_length(lengths: Ints, in_bucket: NDArray[np.int32], *, size: int, seed: int, epoch: int) -> Ints:
+    """Places of the documents of an order, moved within their bucket so that a batch's have about the same length.
+
+    `POOL` batches of `size` at a time are sorted by `lengths` (D,), cut into batches, and these come in a random order.
+    Batches are cut where the whole order's are: one that two buckets share keeps documents of both.
+    """
+    places = np.arange(len(lengths))
+    pools = places // (size * POOL)
+    bounds = np.flatnonzero(np.diff(pools) | np.diff(in_bucket)) + 1
+    found = []
+    for pool in np.split(places, bounds):
+        chosen = pool[np.argsort(lengths[pool], kind="stable")]
+        ends = np.flatnonzero(np.diff(pool // size)) + 1
+        cut = np.split(chosen, ends)
+        whole = [piece for piece in cut if len(piece) == size]
+        turn = np.argsort(scatter(np.arange(len(whole)) + int(pool[0]), seed, epoch, 2))
+        turned = iter([whole[number] for number in turn])
+        found += [next(turned) if len(piece) == size else piece for piece in cut]
+    return np.concatenate(found)

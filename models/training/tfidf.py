@@ -66,6 +66,11 @@ class Weigher:
         self.idf = idf(df[self.indices], documents, smooth=options.smooth)
         self.options = options
 
+    def find(self, terms: Ints) -> tuple[NDArray[np.bool_], Ints]:
+        """Whether each term is in the vocabulary, and where in `ids` it stands."""
+        places = np.minimum(np.searchsorted(self.ids, terms), len(self.ids) - 1)
+        return self.ids[places] == terms, places
+
     def weigh(self, terms: Ints, counts: Ints, offsets: Ints) -> tuple[Ints, Floats, Ints]:
         """Weights of B documents, in compressed rows; terms outside the vocabulary vanish before the norm.
 
@@ -74,8 +79,7 @@ class Weigher:
         Returns:
             indices (N,), weights (N,) and offsets (B + 1,), in the same layout.
         """
-        places = np.minimum(np.searchsorted(self.ids, terms), len(self.ids) - 1)
-        known = self.ids[places] == terms
+        known, places = self.find(terms)
         offsets = np.concatenate(([0], np.cumsum(known)))[offsets]
         places = places[known]
         weights = counts[known].astype(np.float64)

@@ -14,7 +14,9 @@ import torch
 from models.training import architecture, bundle, proof, vocabulary, weights
 from models.training.distributed import Group
 from models.training.documents import Index
+from models.training.encoding import Stored
 from models.training.loop import Work, prepare
+from models.training.ragged import Ragged
 from models.training.task import Options, Task
 from models.training.tfidf import Options as Weighting
 
@@ -55,9 +57,10 @@ def corpus(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
         kind = number % len(LABELS)
         own = random.integers(kind * 10, kind * 10 + 10, 4).tolist()
         common = random.integers(30, TERMS, 3).tolist()
-        terms = {IDS[place]: int(random.integers(1, 5)) for place in own + common}
+        terms = {IDS[place]: int(random.integers(1, 5)) for place in own + common} | {number: 1}
         key = int(random.integers(-(2**63), 2**63, dtype=np.int64))
-        rows.append(row(key, terms | {number: 1}, LABELS[kind : kind + 1]))
+        sequence = random.permutation(np.repeat(np.arange(len(terms)), list(terms.values()))).tolist()
+        rows.append(row(key, terms, LABELS[kind : kind + 1]) | {"sequence": sequence})
     return rows
 
 
@@ -105,6 +108,7 @@ def labelled(keys: Any, labels: Any, published: Any = None) -> Index:
         label=np.asarray(labels, dtype=np.int64),
         target=np.zeros(count, dtype=np.float32),
         published=np.zeros(count, dtype=np.bool_) if published is None else np.asarray(published),
+        length=np.zeros(count, dtype=np.int32),
         file=np.zeros(count, dtype=np.int32),
         row=np.arange(count, dtype=np.int32),
     )
@@ -152,9 +156,14 @@ def change(folder: Path, **values: Any) -> None:
     path.write_text(json.dumps(manifest | {"digests": digests} | values))
 
 
-def flattened(rows: Iterable[dict[str, Any]]) -> tuple[Any, Any, Any]:
-    """Ids, counts and offsets of the documents `rows`, as `Bundle.score` takes them."""
+def stored_of(rows: Iterable[dict[str, Any]]) -> Stored:
+    """The documents `rows`, as `Bundle.score` takes them."""
     rows = list(rows)
-    terms = np.array([term for document in rows for term in document["terms"]], dtype=np.int64)
-    counts = np.array([count for document in rows for count in document["counts"]], dtype=np.int64)
-    return terms, counts, np.cumsum([0] + [len(document["terms"]) for document in rows])
+    terms = ragged([document["terms"] for document in rows], [document["counts"] for document in rows])
+    return Stored(terms, ragged([document["sequence"] for document in rows]))
+
+
+def ragged(*columns: Sequence[Sequence[Any]], kind: Any = np.int64) -> Ragged:
+    """Rows of equal lengths in each of the `columns`."""
+    offsets = np.cumsum([0] + [len(row) for row in columns[0]])
+    return Ragged(tuple(np.array([v for row in column for v in row], dtype=kind) for column in columns), offsets)

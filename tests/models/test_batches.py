@@ -8,16 +8,16 @@ import pytest
 
 from models.training import order
 from models.training.batches import Batch, Feed, Place, Plan, batches, steps
-from models.training.documents import Reader, read_index
+from models.training.documents import Reader, Wanted, read_index
 from tests.models.cases import LABELS, corpus, write_features
-from tests.models.test_documents import WEIGHER
+from tests.models.test_documents import BAGS
 
 KEYS = np.random.default_rng(8).integers(-(2**63), 2**63, 300, dtype=np.int64)
 
 
 def feed_of(*files: str, buckets: int = 1, cache: int = 1 << 30) -> Feed:
-    index = read_index(files, LABELS, batch=1)
-    return Feed.of(Reader(files, index, WEIGHER), buckets=buckets, cache=cache)
+    index = read_index(files, Wanted(LABELS, 1))
+    return Feed.of(Reader(files, index, BAGS), buckets=buckets, cache=cache)
 
 
 def taken(feed: Feed, place: Place, *, size: int = 8, epochs: int = 2, **where: int) -> list[tuple[int, int, Batch]]:
@@ -29,9 +29,11 @@ def documents(batch: Batch) -> list[tuple[Any, ...]]:
     """What a document is known by, in the order of the parts: its terms, weights and label."""
     found = []
     for part in batch.parts:
-        ends = [*part.offsets.tolist()[1:], len(part.indices)]
-        for start, end, label in zip(part.offsets.tolist(), ends, part.labels.tolist(), strict=True):
-            found.append((*part.indices[start:end].tolist(), *part.weights[start:end].tolist(), label))
+        bags = part.inputs.bags
+        assert bags
+        ends = [*bags.offsets_B.tolist()[1:], len(bags.indices_N)]
+        for start, end, label in zip(bags.offsets_B.tolist(), ends, part.labels.tolist(), strict=True):
+            found.append((*bags.indices_N[start:end].tolist(), *bags.weights_N[start:end].tolist(), label))
     return found
 
 
@@ -46,7 +48,7 @@ def test_batches_are_the_same_in_any_file_layout_and_cache(tmp_path: Path, bucke
     for cache in (0, 3000, 1 << 30):
         feed = feed_of(*paths, buckets=buckets, cache=cache)
         assert [(epoch, step, documents(batch)) for epoch, step, batch in taken(feed, Place())] == expected
-        assert sum(terms.nbytes for terms in feed.held.values()) <= cache
+        assert sum(held.nbytes for held in feed.held.values()) <= cache
         assert (len(feed.held) == buckets) == (cache > 3000)
 
 
@@ -84,8 +86,8 @@ def test_ranks_take_equal_steps_and_each_document_once(
         assert {batch.documents for batch in mine} == {min(size, count - (step - 1) * size)} == {whole.documents}
         assert sorted(document for batch in mine for document in documents(batch)) == sorted(documents(whole))
         # A shard has the same documents, in the same order, wherever it is computed.
-        by_shard = {part.shard: part.indices.tolist() for part in whole.parts}
-        assert {part.shard: part.indices.tolist() for batch in mine for part in batch.parts} == by_shard
+        by_shard = {part.shard: documents(Batch([part], 0, 0.0)) for part in whole.parts}
+        assert {part.shard: documents(Batch([part], 0, 0.0)) for batch in mine for part in batch.parts} == by_shard
     first = [document for epoch, _, batch in alone for document in documents(batch) if epoch == 1]
     assert len(first) == count
 

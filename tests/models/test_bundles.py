@@ -18,7 +18,7 @@ import torch
 
 from models.training import architecture, vocabulary, weights
 from models.training.bundle import FILE, LARGEST_MANIFEST, load
-from tests.models.cases import IDS, LABELS, MODELS, TERMS, change, corpus, flattened, make_bundle
+from tests.models.cases import IDS, LABELS, MODELS, TERMS, change, corpus, make_bundle, stored_of
 
 OPTIONS = {"hidden": [8, 4], "dropout": 0.0}
 SHAPES = {
@@ -94,7 +94,7 @@ def test_the_bundle_itself_is_good(good: Path) -> None:
         loaded = load(str(good), models=MODELS)
     assert {name: list(tensor.shape) for name, tensor in loaded.model.state_dict().items()} == SHAPES
     assert loaded.labels == LABELS
-    assert loaded.score(*flattened(corpus(5))).shape == (5, 3)
+    assert loaded.score(stored_of(corpus(5))).shape == (5, 3)
     assert header(good / weights.FILE)[0].keys() == SHAPES.keys()
 
 

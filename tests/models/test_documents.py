@@ -8,15 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from models.training.documents import ROWS, Reader, Terms, flat, read_index, validation
+from models.training.documents import ROWS, Reader, Wanted, flat, read_index, validation
+from models.training.encoding import Encoder, Reads
 from models.training.tfidf import Options, Weigher
 from tests.models.cases import IDS, LABELS, corpus, labelled, make_task, row, work_of, write_features
 
 WEIGHER = Weigher(np.array(IDS), np.ones(len(IDS), dtype=np.int64), documents=5, options=Options(norm="none"))
+BAGS = Encoder(WEIGHER, Reads(bags=True, length=0))
 
 
-def load(*files: str, batch: int = 1) -> Reader:
-    return Reader(files, read_index(files, LABELS, batch=batch), WEIGHER)
+def load(*files: str, batch: int = 1, encoder: Encoder = BAGS) -> Reader:
+    words = encoder.reads.length > 0
+    return Reader(files, read_index(files, Wanted(LABELS, batch, words=words)), encoder)
 
 
 def test_rows_are_picked_by_batch_split_and_label(tmp_path: Path) -> None:
@@ -32,20 +35,22 @@ def test_rows_are_picked_by_batch_split_and_label(tmp_path: Path) -> None:
     assert found.key.tolist() == [row["key"] for row in wanted]
     assert [LABELS[label] for label in found.label] == [row["labels"][0] for row in wanted]
     assert found.published.tolist() == [row["split"] == "validation" for row in wanted]
-    terms = reader.read(np.arange(len(found)))
-    assert [IDS[index] for index in terms.indices] == [term for row in wanted for term in row["terms"]]
+    bags = reader.read(np.arange(len(found))).bags
+    assert bags
+    indices, weights = bags.columns
+    assert [IDS[index] for index in indices] == [term for row in wanted for term in row["terms"]]
     expected = [1 + np.log(count) for row in wanted for count in row["counts"]]
-    np.testing.assert_allclose(terms.weights, np.array(expected) * (1 + np.log(6 / 2)), rtol=1e-6)
-    assert terms.offsets.tolist() == list(range(len(wanted) + 1))
+    np.testing.assert_allclose(weights, np.array(expected) * (1 + np.log(6 / 2)), rtol=1e-6)
+    assert bags.offsets.tolist() == list(range(len(wanted) + 1))
 
 
 def test_documents_with_a_target_are_picked_for_regression(tmp_path: Path) -> None:
     rows = [row(key, {IDS[key]: 1}, []) | {"target": target} for key, target in enumerate([1.5, None, -2.0])]
     path = write_features(tmp_path / "features.parquet", rows)
-    index = read_index([path], [], batch=1, targets=True)
+    index = read_index([path], Wanted([], 1, targets=True))
     assert (index.key.tolist(), index.target.tolist()) == ([0, 2], [1.5, -2.0])
     with pytest.raises(ValueError, match="no labelled document"):
-        read_index([path], LABELS, batch=1)
+        read_index([path], Wanted(LABELS, 1))
 
 
 @pytest.mark.parametrize("row_group", [7, 1000])
@@ -68,11 +73,11 @@ def test_terms_stay_with_their_document_in_any_order_of_files_and_gaps(tmp_path:
         found = reader.read(np.array(wanted))
         for place, number in enumerate(wanted):
             document = rows[reader.index.key[number]]
-            own = found.slice(place, place + 1)
-            assert [IDS[index] for index in own.indices] == (document["terms"] or [])
+            own = found.slice(place, place + 1).bags
+            assert own
+            assert [IDS[index] for index in own.columns[0]] == (document["terms"] or [])
             scale = (1 + np.log(document["key"] % 7 + 1)) * (1 + np.log(6 / 2))
-            np.testing.assert_allclose(own.weights, scale, rtol=1e-6)
-    assert len(reader.read(np.zeros(0, np.int64)).offsets) == 1
+            np.testing.assert_allclose(own.columns[1], scale, rtol=1e-6)
 
 
 def test_only_the_row_groups_that_are_needed_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,17 +99,9 @@ def test_only_the_row_groups_that_are_needed_are_read(tmp_path: Path, monkeypatc
 def test_a_slice_of_a_list_column_is_flattened_alone() -> None:
     expected = [[1, 2], None, [3], [], [4, 5]]
     column = pa.array([[9], *expected, [8]], pa.list_(pa.int64())).slice(1, len(expected))
-    values, offsets = flat(column)
-    assert values.tolist() == [1, 2, 3, 4, 5]
-    assert offsets.tolist() == [0, 2, 2, 3, 3, 5]
-
-
-def test_terms_are_taken_and_sliced() -> None:
-    terms = Terms(np.arange(6), np.arange(6, dtype=np.float32), np.array([0, 2, 2, 5, 6]))
-    assert terms.take(np.array([2, 0, 0, 1])).indices.tolist() == [2, 3, 4, 0, 1, 0, 1]
-    assert terms.take(np.array([2, 0, 0, 1])).offsets.tolist() == [0, 3, 5, 7, 7]
-    assert (terms.slice(1, 3).indices.tolist(), terms.slice(1, 3).offsets.tolist()) == ([2, 3, 4], [0, 0, 3])
-    assert terms.slice(4, 4).offsets.tolist() == [0]
+    found = flat(column)
+    assert found.columns[0].tolist() == [1, 2, 3, 4, 5]
+    assert found.offsets.tolist() == [0, 2, 2, 3, 3, 5]
 
 
 def test_no_document_an_unknown_label_and_torn_counts_are_reported(tmp_path: Path) -> None:

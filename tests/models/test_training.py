@@ -10,9 +10,12 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from models.inputs import FIRST
 from models.training import architecture, bundle, proof, vocabulary, weights
-from models.training.bundle import ROWS
+from models.training.encoding import MOST_DOCUMENTS as AT_ONCE
+from models.training.encoding import Documents, tensors
 from models.training.loop import evaluate, fit
+from models.training.ragged import Ragged
 from models.training.task import Task
 from pipelines import config
 from tests.models.cases import (
@@ -22,10 +25,11 @@ from tests.models.cases import (
     ROOT,
     TERMS,
     corpus,
-    flattened,
     make_bundle,
     make_task,
+    ragged,
     seal,
+    stored_of,
     work_of,
 )
 
@@ -68,7 +72,7 @@ def test_each_model_overfits_eight_documents(tmp_path: Path, name: str) -> None:
     task = make_task(tmp_path, rows, model=name, options=options, validation_share=0.0, train=train)
     fit(task)
     seal(tmp_path / "run", model=name, options=options, documents=len(rows))
-    scores = bundle.load(task.folder, models=MODELS).score(*flattened(rows))
+    scores = bundle.load(task.folder, models=MODELS).score(stored_of(rows))
     assert [LABELS[place] for place in scores.argmax(1)] == [document["labels"][0] for document in rows]
     assert scores.max(1).min() > 0.6
 
@@ -78,8 +82,9 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     options = dataclasses.asdict(config.load([f"model={name}"]).model)
     torch.manual_seed(0)
     model = architecture.build(name, options, terms=TERMS, classes=3)
-    indices = torch.arange(TERMS)
-    logits = model(indices, torch.tensor([0, 10, 10, 30]), torch.ones(TERMS))
+    places = [list(range(10)), [], list(range(10, 30)), list(range(30, TERMS))]
+    bags = Ragged((np.arange(TERMS), np.ones(TERMS, np.float32)), ragged(places).offsets)
+    logits = model(tensors(Documents(bags, ragged([[FIRST + place for place in row] for row in places]))))
     assert logits.shape == (4, 3)
     cross_entropy(logits, torch.tensor([0, 1, 2, 2])).backward()
     for parameter_name, parameter in model.named_parameters():
@@ -94,23 +99,30 @@ BUNDLES = [
     ("logistic", {}),
     ("mlp", {"hidden": [32], "dropout": 0.5}),
     ("mlp", {"hidden": [8, 4], "activation": "tanh"}),
+    ("textcnn", {"embedding": 8, "filters": 6}),
+    ("rnn", {"embedding": 6, "hidden": 4, "cell": "rnn", "directions": 1, "layers": 2}),
+    ("rnn", {"embedding": 6, "hidden": 4, "cell": "gru", "length": 9}),
+    ("rnn", {"embedding": 6, "hidden": 4}),
+    ("attention", {"embedding": 8, "heads": 2}),
+    ("transformer", {"embedding": 8, "n_layers": 2, "n_heads": 2, "feedforward": 12}),
+    ("transformer", {"embedding": 8, "positions": "sinusoidal", "length": 9}),
 ]
 
 
 @pytest.mark.parametrize(("name", "options"), BUNDLES, ids=str)
 def test_a_document_scores_the_same_alone_and_in_a_batch(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
     loaded = bundle.load(str(make_bundle(tmp_path, name, options)), models=MODELS)
-    empty = {"terms": [], "counts": []}
-    rows = [*corpus(ROWS - 1), empty, *corpus(40, seed=1), {"terms": [1], "counts": [3]}]
-    together = loaded.score(*flattened(rows))
+    empty: dict[str, Any] = {"terms": [], "counts": [], "sequence": []}
+    rows = [*corpus(AT_ONCE - 1), empty, *corpus(40, seed=1), {"terms": [1], "counts": [3], "sequence": [0]}]
+    together = loaded.score(stored_of(rows))
     assert together.shape == (len(rows), len(LABELS))
     assert together.dtype == np.float32
     np.testing.assert_allclose(together.sum(1), 1, rtol=1e-5)
-    for place in [0, 1, 500, ROWS - 2, ROWS - 1, ROWS, ROWS + 1, len(rows) - 1]:
-        own = loaded.score(*flattened([rows[place]]))
+    for place in [0, 1, 500, AT_ONCE - 2, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, len(rows) - 1]:
+        own = loaded.score(stored_of([rows[place]]))
         np.testing.assert_allclose(own[0], together[place], rtol=1e-5, atol=1e-7)
-    np.testing.assert_array_equal(together[ROWS - 1], together[-1])  # no term at all, and no known one
-    assert loaded.score(*flattened([])).shape == (0, len(LABELS))
+    np.testing.assert_array_equal(together[AT_ONCE - 1], together[-1])  # no term at all, and no known one
+    assert loaded.score(stored_of([])).shape == (0, len(LABELS))
 
 
 @pytest.mark.parametrize(("name", "options"), BUNDLES, ids=str)
@@ -127,8 +139,7 @@ def test_a_saved_and_loaded_model_scores_equal(tmp_path: Path, name: str, option
     held = np.flatnonzero(work.held)
     by_loop = evaluate(work, loaded.model, held)
     loaded.model.eval()
-    terms = work.feed.reader.read(held)
-    scores = loaded.probabilities(terms.indices, terms.weights, terms.offsets)
+    scores = loaded.probabilities(work.feed.reader.read(held))
     labels = work.feed.index.label[held]
     assert by_loop is not None
     assert by_loop["accuracy"] == (scores.argmax(1) == labels).mean()
@@ -139,7 +150,7 @@ def test_a_saved_and_loaded_model_scores_equal(tmp_path: Path, name: str, option
     weights.save(str(other), loaded.model)
     seal(other, model=name, options=options, documents=len(rows))
     again = bundle.load(str(other), models=MODELS)
-    np.testing.assert_array_equal(again.score(*flattened(rows)), loaded.score(*flattened(rows)))
+    np.testing.assert_array_equal(again.score(stored_of(rows)), loaded.score(stored_of(rows)))
 
 
 def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""One block of self-attention over word vectors, softmax(Q Kᵀ / √d) V (Vaswani et al., 2017, section 3.2.1), pooled.
+
+Dimensions: B documents, T words of the longest, E the word vectors' width, H heads, D = E / H the width of one's
+queries, keys and values, C classes.
+"""
+# ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from models.inputs import Inputs
+from models.layers import WordVectors, check_positive, check_share, highest, mean
+
+READS = ("words",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """`length`: words of a document that are read; `embedding`: width of their vectors; `heads`: of equal parts of it;
+    `dropout`: of vectors and pooled values.
+    """
+
+    length: int = 400
+    embedding: int = 200
+    heads: int = 4
+    dropout: float = 0.5
+    word_dropout: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in ("length", "embedding", "heads"):
+            check_positive(name, getattr(self, name))
+        for name in ("dropout", "word_dropout"):
+            check_share(name, getattr(self, name))
+        if self.embedding % self.heads:
+            raise ValueError(f"model.embedding={self.embedding} cannot be divided among model.heads={self.heads}")
+
+
+class SelfAttention(nn.Module):
+    """Each word's vector becomes a mean of all words' values, weighted by how its query meets their keys."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
+        """The same shape; words that `mask_BT` leaves out are not looked at."""
+        queries_BHTD, keys_BHTD, values_BHTD = (
+            part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.project(vectors_BTE).chunk(3, 2)
+        )
+        seen_B11T = mask_BT[:, None, None, :]
+        found_BHTD = scaled_dot_product_attention(queries_BHTD, keys_BHTD, values_BHTD, attn_mask=seen_B11T)
+        result_BTE: Tensor = self.output(found_BHTD.transpose(1, 2).flatten(2))
+        return result_BTE
+
+
+class Model(nn.Module):
+    """Attention's result is added to the words' own vectors; maximum and mean over the words are classified."""
+
+    def __init__(self, options: Options, *, terms: int, classes: int) -> None:
+        super().__init__()
+        self.vectors = WordVectors(terms, options.embedding, word_dropout=options.word_dropout)
+        self.attention = SelfAttention(options.embedding, options.heads)
+        self.dropout = nn.Dropout(options.dropout)
+        self.output = nn.Linear(2 * options.embedding, classes)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """logits_BC."""
+        assert inputs.words
+        mask_BT = inputs.words.mask_BT
+        vectors_BTE = self.vectors(inputs.words)
+        attended_BTE = vectors_BTE + self.attention(self.dropout(vectors_BTE), mask_BT)
+        pooled = torch.cat([highest(attended_BTE, mask_BT), mean(attended_BTE, mask_BT)], 1)
+        logits_BC: Tensor = self.output(self.dropout(pooled))
+        return logits_BC

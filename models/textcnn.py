@@ -1,0 +1,60 @@
+"""Convolutions of several widths over word vectors, each pooled over time (Kim, EMNLP 2014).
+
+Dimensions: B documents, T words of the longest, E the word vectors' width, F filters of all widths, C classes.
+"""
+# ruff: noqa: N806  (a tensor's name ends in its dimensions)
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from models.inputs import Inputs
+from models.layers import WordVectors, check_positive, check_share, highest
+
+READS = ("words",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """`length`: words of a document that are read; `embedding`: width of their vectors; `widths`: words that a filter
+    of each kind sees at once, an odd number; `filters`: of each kind; `dropout`: of vectors and pooled values.
+    """
+
+    length: int = 400
+    embedding: int = 200
+    widths: list[int] = field(default_factory=lambda: [1, 3, 5])
+    filters: int = 200
+    dropout: float = 0.5
+    word_dropout: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in ("length", "embedding", "filters"):
+            check_positive(name, getattr(self, name))
+        for name in ("dropout", "word_dropout"):
+            check_share(name, getattr(self, name))
+        if not self.widths or any(width < 1 or width % 2 == 0 for width in self.widths):
+            raise ValueError(f"model.widths must hold odd numbers above 0, not {self.widths}")
+
+
+class Model(nn.Module):
+    """The padding is zero before each convolution, and no maximum sees it: it never changes a result."""
+
+    def __init__(self, options: Options, *, terms: int, classes: int) -> None:
+        super().__init__()
+        self.vectors = WordVectors(terms, options.embedding, word_dropout=options.word_dropout)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(options.embedding, options.filters, width, padding=width // 2) for width in options.widths
+        )
+        self.dropout = nn.Dropout(options.dropout)
+        self.output = nn.Linear(options.filters * len(options.widths), classes)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """logits_BC."""
+        assert inputs.words
+        mask_BT = inputs.words.mask_BT
+        vectors_BET = self.vectors(inputs.words).transpose(1, 2)
+        pooled = [highest(convolve(vectors_BET).transpose(1, 2), mask_BT) for convolve in self.convolutions]
+        pooled_BF = torch.cat(pooled, 1).relu()  # relu is monotonic: the same before and after a maximum
+        logits_BC: Tensor = self.output(self.dropout(pooled_BF))
+        return logits_BC

@@ -1,0 +1,108 @@
+"""Transformer encoder (Vaswani et al., 2017), normalised before each part (Xiong et al., 2020), pooled and classified.
+
+Dimensions: B documents, T words of the longest, E the word vectors' width, C classes.
+"""
+# ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.attention import SelfAttention
+from models.inputs import Inputs
+from models.layers import WordVectors, check_positive, check_share, highest, mean
+
+READS = ("words",)
+POSITIONS = ("learned", "sinusoidal")
+
+
+@dataclass(frozen=True)
+class Options:
+    """`length`: words of a document that are read; `embedding`: width of their vectors; `n_layers` of `n_heads`;
+    `feedforward`: width of each layer's inner part; `positions`: learned or sinusoidal; `dropout`: of vectors, of what
+    each part of a layer adds, and of pooled values.
+    """
+
+    length: int = 400
+    embedding: int = 128
+    n_layers: int = 1
+    n_heads: int = 4
+    feedforward: int = 256
+    positions: str = "learned"
+    dropout: float = 0.3
+    word_dropout: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in ("length", "embedding", "n_layers", "n_heads", "feedforward"):
+            check_positive(name, getattr(self, name))
+        for name in ("dropout", "word_dropout"):
+            check_share(name, getattr(self, name))
+        if self.embedding % self.n_heads:
+            raise ValueError(f"model.embedding={self.embedding} cannot be divided among model.n_heads={self.n_heads}")
+        if self.positions not in POSITIONS:
+            raise ValueError(f"model.positions must be one of {', '.join(POSITIONS)}, not {self.positions}")
+
+
+class Layer(nn.Module):
+    """Attention among the words, then two dense layers for each word alone; each adds to what it got."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        width = options.embedding
+        self.before_attention, self.before_dense = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = SelfAttention(width, options.n_heads)
+        self.dense = nn.Sequential(
+            nn.Linear(width, options.feedforward), nn.GELU(), nn.Linear(options.feedforward, width)
+        )
+        self.dropout = nn.Dropout(options.dropout)
+
+    def forward(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
+        """The same shape."""
+        vectors_BTE = vectors_BTE + self.dropout(self.attention(self.before_attention(vectors_BTE), mask_BT))
+        return vectors_BTE + self.dropout(self.dense(self.before_dense(vectors_BTE)))  # type: ignore[no-any-return]
+
+
+class Model(nn.Module):
+    """The layers' result is added to the words' own vectors before it is pooled: without that, two layers learn slowly
+    from a few thousand documents.
+    """
+
+    def __init__(self, options: Options, *, terms: int, classes: int) -> None:
+        super().__init__()
+        width = options.embedding
+        self.vectors = WordVectors(terms, width, word_dropout=options.word_dropout)
+        learned = options.positions == "learned"
+        self.positions_TE = nn.Parameter(torch.empty(options.length, width).normal_(std=0.02)) if learned else None
+        self.dropout = nn.Dropout(options.dropout)
+        self.layers = nn.ModuleList(Layer(options) for _ in range(options.n_layers))
+        self.norm = nn.LayerNorm(width)
+        self.output = nn.Linear(2 * width, classes)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """logits_BC."""
+        assert inputs.words
+        mask_BT = inputs.words.mask_BT
+        words_BTE = self.vectors(inputs.words)
+        vectors_BTE = self.dropout(words_BTE + self.positions(words_BTE))
+        for layer in self.layers:
+            vectors_BTE = layer(vectors_BTE, mask_BT)
+        both_BTE = words_BTE + self.norm(vectors_BTE)
+        pooled = torch.cat([highest(both_BTE, mask_BT), mean(both_BTE, mask_BT)], 1)
+        logits_BC: Tensor = self.output(self.dropout(pooled))
+        return logits_BC
+
+    def positions(self, words_BTE: Tensor) -> Tensor:
+        """What is added to the words for where they stand, (T, E)."""
+        length, width = words_BTE.shape[1:]
+        if self.positions_TE is None:
+            return sinusoids(length, width).to(words_BTE.device)
+        return self.positions_TE[:length]
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """sin and cos of position / 10,000^(2i / width), in turn, (length, width) (Vaswani et al., 2017, section 3.5)."""
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angles = torch.arange(length)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)[:, :width]
