@@ -90,7 +90,13 @@ def test_submitted_by_hand() -> None:
     assert configuration.load(shlex.split(train)[2:]).names.model == "logistic"
     helped = run(help_wanted)
     assert helped.returncode == 0
-    for key in ("source=bbc|files|", "model=logistic|mlp", "train.epochs=", "split.salt=0", "model.dropout=0.5"):
+    for key in (
+        "source=bbc|files|",
+        "model=attention|logistic|mlp|",
+        "train.epochs=",
+        "split.salt=0",
+        "model.dropout=0.5",
+    ):
         assert key in helped.stdout
 
 

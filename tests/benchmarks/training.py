@@ -92,7 +92,7 @@ def _stream(work: Work) -> Any:
 def _speed(work: Work, stream: Callable[[], Any]) -> float:
     """Documents a second of one epoch of `learn` over batches, with a new model."""
     torch.manual_seed(0)
-    terms, classes = len(work.feed.reader.weigher.ids), len(work.task.labels)
+    terms, classes = work.feed.reader.encoder.terms, len(work.task.labels)
     model = architecture.build("mlp", work.task.options, terms=terms, classes=classes)
     both, descent = Gradients(model, work.group), optimizer(work.task.train, model.parameters())
     documents, began = 0, time.monotonic()

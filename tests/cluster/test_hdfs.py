@@ -19,6 +19,8 @@ from pyspark.sql import SparkSession
 
 from models.training import checkpoint
 from models.training import files as store
+from pipelines import train
+from pipelines.config import load
 from tests.cluster.hadoop import Hdfs, hdfs, minicluster
 from tests.conftest import documents, last_json, write_json
 from tests.test_submit import ROOT, environment, start
@@ -137,19 +139,21 @@ def test_train(trained: tuple[Place, Place], cluster: Hdfs) -> None:
     assert not left, "a file was written beside its place and left there"
 
 
-def test_a_run_that_is_killed_on_hdfs_goes_on(trained: tuple[Place, Place], tmp_path: Path) -> None:
-    """All processes, at a moment after the third checkpoint."""
-    remote, _ = trained
-    run = ["train.ranks=2", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3", "split.salt=0"]
-    whole = remote.run("train", *remote.taken(), *run, "run=whole")
-    running = start("train", [*remote.taken(), *run, "run=killed"], tmp_path / "err", HADOOP_CONF_DIR=str(remote.conf))
-    folder = f"{remote.root}/lake/files/bundles/killed"
+def test_a_run_that_is_killed_on_hdfs_goes_on(
+    spark: SparkSession, trained: tuple[Place, Place], tmp_path: Path
+) -> None:
+    """All processes, at a moment after the third checkpoint; an undisturbed run on the local disk ends the same."""
+    run = ["train.ranks=2", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3", "run=killed"]
+    remote, local = ([*place.taken(), f"lake={place.root}/killed", *run] for place in trained)
+    whole = train.run(spark, load(local))
+    running = start("train", remote, tmp_path / "err", HADOOP_CONF_DIR=str(trained[0].conf))
+    folder = f"{trained[0].root}/killed/files/bundles/killed"
     while checkpoint.last_step(folder) < 9:
         assert running.poll() is None, (tmp_path / "err").read_text()[-3000:]
         time.sleep(0.1)
     os.killpg(running.pid, signal.SIGKILL)
     assert running.wait(timeout=60)
-    report = remote.run("train", *remote.taken(), *run, "run=killed")
+    report = trained[0].run("train", *remote)
     assert report["train"]["resumed_at"] >= 9
     assert report["train"]["steps"] == whole["train"]["steps"]
     assert store.read(f"{folder}/weights.safetensors") == store.read(f"{whole['bundle']}/weights.safetensors")
