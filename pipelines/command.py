@@ -19,8 +19,8 @@ from pipelines.config import Config, UserError, help_text, load
 Job = Callable[[SparkSession, Config], dict[str, Any]]
 
 
-def main(job: str, run: Job, summary: str) -> NoReturn:
-    """Run a stage as a program.
+def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], str] | None = None) -> NoReturn:
+    """Run a stage as a program; `show` makes its result readable (by default `readable`).
 
     Exit status: 0 done; 2 a mistake that the user can mend; 130 interrupted; 1 anything else.
     """
@@ -38,7 +38,7 @@ def main(job: str, run: Job, summary: str) -> NoReturn:
         _leave(2, f"textmill: {error}")
     except Exception:
         _leave(1, f"{traceback.format_exc()}textmill: {job} failed")
-    print(readable(result))
+    print((show or readable)(result))
     print(json.dumps(result), flush=True)
     sys.exit(0)
 

@@ -55,6 +55,9 @@ class Common:
     output: str = ""
     report: str = ""
     snapshot: str = "latest"
+    models: list[str] = field(default_factory=list)  # these three are compare's
+    seeds: int = 1
+    grid: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Config(Common):
-    """One resolved configuration; `names` says which files of `conf/` it came from."""
+    """One resolved configuration: `names` says which files of `conf/` it came from, `arguments` what was given."""
 
     source: Any = None
     features: words.Options = field(default_factory=words.Options)
@@ -77,6 +80,7 @@ class Config(Common):
     tfidf: TfidfOptions = field(default_factory=TfidfOptions)
     train: TrainOptions = field(default_factory=TrainOptions)
     names: Names = field(default_factory=lambda: Names("", "", ""))
+    arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("dataset", "run"):  # names of folders of the lake
@@ -104,7 +108,8 @@ def load(arguments: Iterable[str] = ()) -> Config:
     Raises:
         UserError: an unknown key or name (the nearest is named), a wrong type, a value out of its range.
     """
-    pairs = [_pair(argument) for argument in arguments]
+    given = tuple(arguments)
+    pairs = [_pair(argument) for argument in given]
     defaults = _yaml(CONF / "default.yaml")
     names = _names(defaults, pairs)
     schema = _schema(names)
@@ -121,7 +126,7 @@ def load(arguments: Iterable[str] = ()) -> Config:
     except (OmegaConfBaseException, ValueError) as error:
         raise UserError(_first_line(error)) from error
     values = {item.name: getattr(resolved, item.name) for item in dataclasses.fields(resolved)}  # type: ignore[arg-type]
-    return Config(**values, names=names)
+    return Config(**values, names=names, arguments=given)
 
 
 def members(group: str) -> list[str]:

@@ -13,6 +13,8 @@ from pipelines import lake as lakes
 from pipelines.config import Config
 from pipelines.lake import CLEAN, DOCUMENTS, METRICS, QUARANTINE, RUNS, Lake
 
+TRAININGS = ("train", "search")  # jobs of `pipelines.train`
+
 
 def stage(spark: SparkSession, config: Config, done: dict[str, Any]) -> dict[str, Any]:
     """The report of a stage's `update`, kept in `runs` where the stage changed something."""
@@ -93,10 +95,11 @@ def flat(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     return found
 
 
-def trained(spark: SparkSession, lake: Lake, run: str) -> bool:
-    """Whether a training of this name is done."""
+def finished(spark: SparkSession, lake: Lake, run: str) -> dict[str, Any] | None:
+    """The report of a training of this name that is done."""
     rows = lakes.rows(spark, lake, RUNS, run, run).to_pylist()
-    return any((row["job"], row["status"]) == ("train", "done") for row in rows)
+    done = (json.loads(row["report"]) for row in rows if row["status"] == "done" and row["job"] in TRAININGS)
+    return next(done, None)
 
 
 def find(spark: SparkSession, lake: Lake, settings: str) -> dict[str, Any] | None:

@@ -22,9 +22,11 @@ from pipelines.config import Config, UserError
 from pipelines.lake import FEATURES, Lake
 from pipelines.progress import step
 
+TRAIN, SEARCH = report.TRAININGS
 
-def run(spark: SparkSession, config: Config) -> dict[str, Any]:
-    """Train a model on the newest snapshot (or `snapshot=`) and evaluate it on the test split.
+
+def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, Any]:
+    """Train a model on the newest snapshot (or `snapshot=`) and evaluate it on the test split (not for a search).
 
     `run=` of a run that did not finish goes on from its last checkpoint, with the snapshot that it began with.
 
@@ -38,7 +40,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     before = report.rows(spark, config, featurize.update(spark, config))
     identity = config.run or report.new_run()
     folder = f"{lake.root}/{lake.dataset}/bundles/{identity}"
-    if config.run and report.trained(spark, lake, identity):
+    if config.run and report.finished(spark, lake, identity):
         raise UserError(f"run={identity} is finished: its bundle is {folder}")
     config = runs.resumed(config, folder)
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
@@ -47,7 +49,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     if finished and bundles.FILE in store.names(finished["bundle"]):
         return finished | {"status": "unchanged", "rows": before["rows"], "seconds": before["seconds"]}
     result = {
-        "job": "train",
+        "job": job,
         "status": "done",
         "run": identity,
         "model": config.names.model,
@@ -73,7 +75,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         publish(config, snapshot, task)
     figures = json.loads(store.read(f"{folder}/{runs.FIGURES}"))
     trained = time.monotonic()
-    scores = evaluate.score(spark, lake, folder, snapshot, identity)
+    scores = evaluate.score(spark, lake, folder, snapshot, identity) if job == TRAIN else None
     seconds = {"train": round(trained - began, 2), "evaluate": round(time.monotonic() - trained, 2)}
     result |= {
         "metrics": {"validation": figures.pop("validation"), "test": scores},

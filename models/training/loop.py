@@ -44,6 +44,7 @@ class Work:
     history: History = field(default_factory=History)
     saved: float = field(default_factory=time.monotonic)
     stepping: float = 0.0  # seconds in steps
+    seen: int = 0  # documents in them
 
     @property
     def place(self) -> Place:
@@ -145,6 +146,7 @@ def fit(task: Task) -> dict[str, Any]:
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "memory_mb": round(group.highest(resident_mb())),
             "stepping": work.stepping,
+            "seen": work.seen,
             "seconds": group.highest(time.monotonic() - started),
         }
 
@@ -216,6 +218,7 @@ def train(
             before = time.monotonic()
             total = learn(work, model, gradients, descent, batch, state.steps, rate)
             work.stepping += time.monotonic() - before
+            work.seen += batch.documents
             state.step, state.steps = state.step + 1, state.steps + 1
             state.total = [state.total[0] + total, state.total[1] + batch.weight]
             work.witness.step = state.steps

@@ -46,6 +46,18 @@ def wilson(hits: int, of: int, *, z: float = 1.959963984540054) -> tuple[float, 
     return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
 
 
+def mcnemar(one: int, other: int) -> float:
+    """The probability, if two models err alike, of discordant documents split at least as unevenly as `one` : `other`.
+
+    The exact, two-sided test of Q. McNemar, "Note on the sampling error of the difference between correlated
+    proportions or percentages", Psychometrika 12 (1947): 2 · P(X ≤ min(one, other)), X binomial of one + other halves,
+    1 at most.
+    """
+    total = one + other
+    tail = sum(math.comb(total, count) for count in range(min(one, other) + 1))
+    return min(1.0, float(2 * tail / 2**total))
+
+
 def majority(confusion: ArrayLike) -> float:
     """The accuracy of always naming the most frequent true class."""
     true = np.asarray(confusion, dtype=np.int64).sum(1)

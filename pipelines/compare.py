@@ -1,0 +1,247 @@
+"""compare: models trained on one snapshot, side by side: accuracy, cost, and which differences are more than chance."""
+
+import dataclasses
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+
+from models.training import bundle as bundles
+from models.training import files as store
+from models.training import metrics, vocabulary, weights
+from models.training.documents import needed, stored
+from pipelines import featurize, report, runs, scanning, scoring, train
+from pipelines import lake as lakes
+from pipelines.command import main
+from pipelines.config import Config, UserError, load
+from pipelines.lake import FEATURES, PREDICTIONS, Lake
+
+LEVEL = 0.05  # below which a difference is called more than chance
+SAMPLE = 2000  # test documents whose scoring is timed
+COLUMNS = (
+    *("model", "seeds", "accuracy", "low", "high", "macro_f1", "parameters", "train_seconds"),
+    *("trained_per_second", "scored_per_second", "megabytes"),
+)
+
+
+def run(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """Train each of `models=` with `seeds=` seeds on one snapshot, and compare what they predict for its test split.
+
+    With `grid=` each model's settings are searched first, by validation alone. What was trained by an earlier, equal
+    comparison is taken from it, and a training that was stopped goes on.
+
+    Raises:
+        UserError: no models, an unknown one, a key of the grid that none of them has; see `train.run`.
+    """
+    check(config)
+    before = featurize.update(spark, config)
+    lake = lakes.of(config)
+    snapshot = lakes.snapshot(spark, lake, config.snapshot)
+    began = time.monotonic()
+    rows: list[dict[str, Any]] = []
+    for name in config.models:
+        chosen = search(spark, config, name, snapshot)
+        for seed in range(config.seeds):
+            done = trained(spark, variant(config, name, snapshot, *chosen, f"train.seed={seed}"), snapshot)
+            rows.append(row(spark, lake, snapshot, done) | {"seed": seed, "settings": chosen})
+    result = {
+        "job": "compare",
+        "status": "done",
+        "run": report.new_run(),
+        "source": config.names.source,
+        "dataset": lake.dataset,
+        "snapshot": snapshot["batch"],
+        "trainings": rows,
+        "models": summaries(rows),
+        "differences": differences(spark, lake, snapshot, rows),
+        "seconds": before["seconds"] | {"compare": round(time.monotonic() - began, 2)},
+    }
+    report.keep(spark, lake, result)
+    return result
+
+
+def check(config: Config) -> None:
+    """Refuse what cannot be compared, before any work.
+
+    Raises:
+        UserError: so.
+    """
+    if not config.models:
+        raise UserError("models=[<name>,...] is missing: the models to compare")
+    if config.seeds < 1:
+        raise UserError(f"seeds must be 1 or more, not {config.seeds}")
+    if len(set(config.models)) < len(config.models):
+        raise UserError("models= names one model twice")
+    for name in config.models:
+        load([f"model={name}"])
+    for axis in config.grid:
+        if not any(takes(config, name, values(axis)[0]) for name in config.models):
+            load([*config.arguments, f"model={config.models[0]}", values(axis)[0]])  # says what is wrong with it
+
+
+def values(axis: str) -> list[str]:
+    """The arguments that an axis of the grid stands for: `key=a|b` is `key=a` and `key=b`.
+
+    Raises:
+        UserError: it has no value.
+    """
+    key, _, given = axis.partition("=")
+    if not given:
+        raise UserError(f"'{axis}' of grid= is not of the form key=value|value")
+    return [f"{key}={value}" for value in given.split("|")]
+
+
+def takes(config: Config, name: str, argument: str) -> bool:
+    """Whether a model has a setting: `model.dropout=0.3` is nothing to one without dropout."""
+    try:
+        load([*config.arguments, f"model={name}", argument])
+    except UserError:
+        return False
+    return True
+
+
+def variant(config: Config, name: str, snapshot: dict[str, Any], *arguments: str) -> Config:
+    """The configuration of one training."""
+    fixed = [f"model={name}", f"snapshot={snapshot['batch']}", "run=", "bundle=", "report=", "output="]
+    return load([*config.arguments, *fixed, *arguments])
+
+
+def search(spark: SparkSession, config: Config, name: str, snapshot: dict[str, Any]) -> list[str]:
+    """The point of the grid whose validation accuracy is highest, of equal ones that of the lowest loss; none without
+    a grid. Nothing is learnt of the test split: candidates are not evaluated on it.
+    """
+    axes = [values(axis) for axis in config.grid if takes(config, name, values(axis)[0])]
+    points = [list(point) for point in itertools.product(*axes)]
+    if len(points) < 2:
+        return points[0]
+    found = []
+    for point in points:
+        candidate = variant(config, name, snapshot, "train.refit=false", *point)
+        done = trained(spark, candidate, snapshot, job=train.SEARCH)
+        reached = done["metrics"]["validation"]
+        if reached is None:
+            raise UserError("grid= needs documents for validation: split.validation=0 leaves none")
+        found.append((-reached.get("accuracy", 0.0), reached["loss"], point))
+    return min(found)[2]
+
+
+def trained(spark: SparkSession, config: Config, snapshot: dict[str, Any], *, job: str = train.TRAIN) -> dict[str, Any]:
+    """The report of a training, which an earlier comparison may have finished or begun."""
+    identity = f"{job}-{config.names.model}-{config.train.seed}-{runs.digest(config, snapshot)}"
+    done = report.finished(spark, lakes.of(config), identity)
+    return done or train.run(spark, dataclasses.replace(config, run=identity), job=job)
+
+
+def row(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
+    """One training's figures.
+
+    Raises:
+        UserError: there is no test document.
+    """
+    test, trained = done["metrics"]["test"], done["train"]
+    if not test:
+        raise UserError("there is no labelled test document to compare models on: see split.test")
+    folder = done["bundle"]
+    names = (weights.FILE, vocabulary.FILE, bundles.FILE)
+    return {
+        "model": done["model"],
+        "run": done["run"],
+        "accuracy": test["accuracy"],
+        "low": test["interval"][0],
+        "high": test["interval"][1],
+        "macro_f1": test["macro_f1"],
+        "parameters": trained["parameters"],
+        "train_seconds": done["seconds"]["train"],
+        "trained_per_second": round(trained["seen"] / trained["stepping"]),
+        "scored_per_second": round(scored_per_second(spark, lake, snapshot, folder)),
+        "megabytes": round(sum(store.length(f"{folder}/{name}") for name in names) / 2**20, 1),
+    }
+
+
+def scored_per_second(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], folder: str) -> float:
+    """Test documents a second that a bundle scores in one process, from decoded rows; the better of two passes."""
+    bundle = scoring.loaded(folder)
+    columns = ["split", *needed(bundle.encoder.reads)]
+    for path in lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"]):
+        for found in scanning.rows(path, columns, last=snapshot["batch"]):
+            tests = found.filter(pc.equal(found["split"], "test")).slice(0, SAMPLE)
+            if tests.num_rows:
+                return float(tests.num_rows / min(_seconds(bundle, tests) for _ in range(2)))
+    return math.nan
+
+
+def _seconds(bundle: bundles.Bundle, tests: Any) -> float:
+    began = time.perf_counter()
+    bundle.score(stored(tests))
+    return time.perf_counter() - began
+
+
+def summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row a model, the means of its seeds; the interval is of all its seeds' predictions together."""
+    found = []
+    for name in dict.fromkeys(row["model"] for row in rows):
+        own = [row for row in rows if row["model"] == name]
+        means = {key: statistics.fmean(row[key] for row in own) for key in COLUMNS[2:]}
+        found.append({"model": name, "seeds": len(own), **means, "parameters": own[0]["parameters"]})
+    return found
+
+
+def differences(
+    spark: SparkSession, lake: Lake, snapshot: dict[str, Any], rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each pair of models by their first seed: how many test documents only one of them has right, and McNemar's p.
+
+    `more_than_chance` allows for the number of pairs (Holm, 1979).
+    """
+    first = [row for row in rows if row["seed"] == 0]
+    right = {row["model"]: correct(spark, lake, snapshot, row["run"]) for row in first}
+    pairs = []
+    for one, other in itertools.combinations(right, 2):
+        only = len(right[one] - right[other]), len(right[other] - right[one])
+        pairs.append(
+            {"one": one, "other": other, "only_one": only[0], "only_other": only[1], "p": metrics.mcnemar(*only)}
+        )
+    holds = True
+    for place, pair in enumerate(sorted(pairs, key=lambda pair: float(pair["p"]))):
+        holds = holds and pair["p"] * (len(pairs) - place) < LEVEL
+        pair["more_than_chance"] = holds
+    return pairs
+
+
+def correct(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], run: str) -> set[str]:
+    """The ids of the test documents that a run has right."""
+    found: set[str] = set()
+    for some in lakes.scan(spark, lake, PREDICTIONS, run, run, ["snapshot", "id", "labels", "predicted"]):
+        hits = pc.equal(pc.list_element(some["labels"], 0), some["predicted"])
+        found.update(some.filter(pc.and_(hits, pc.equal(some["snapshot"], snapshot["batch"])))["id"].to_pylist())
+    return found
+
+
+def table(result: dict[str, Any]) -> str:
+    """The comparison for people: a line a model, then a line a pair."""
+    heads = [name.replace("_", " ") for name in COLUMNS]
+    lines = [heads, *([_cell(name, model[name]) for name in COLUMNS] for model in result["models"])]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(heads))]
+    text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    for pair in result["differences"]:
+        verdict = "more than chance" if pair["more_than_chance"] else "may be chance"
+        text.append(
+            f"{pair['one']} against {pair['other']}: {pair['only_one']} and {pair['only_other']} documents that only"
+            f" one of them has right, p = {pair['p']:.2g}: {verdict}"
+        )
+    return "\n".join(text)
+
+
+def _cell(name: str, value: Any) -> str:
+    if name in ("accuracy", "low", "high", "macro_f1"):
+        return f"{value:.4f}"
+    return f"{value:,.1f}" if name in ("megabytes", "train_seconds") else f"{value:,.0f}" if name != "model" else value
+
+
+if __name__ == "__main__":
+    main("compare", run, __doc__, show=table)

@@ -1,0 +1,127 @@
+"""Models side by side: what is equal is not trained again, and nothing is chosen by the test split."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from models.training import loop, metrics
+from models.training.task import Task
+from pipelines import compare, launcher
+from pipelines.config import Config, UserError
+from pipelines.lake import PREDICTIONS, RUNS
+from tests.conftest import documents, table, write_json
+
+Configure = Callable[..., Config]
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+    """What was trained: here in this process; launches have tests of their own."""
+    tasks: list[Task] = []
+
+    def launch(_: SparkSession, task: Task) -> dict[str, Any]:
+        tasks.append(task)
+        return loop.fit(task) | {"failures": 0, "launching": 0.0}
+
+    monkeypatch.setattr(launcher, "launch", launch)
+    return tasks
+
+
+def test_models_are_compared_once(
+    spark: SparkSession, tmp_path: Path, configured: Configure, trained: list[Task]
+) -> None:
+    rows = documents(200)
+    for number in range(0, 200, 7):  # some that no model can tell
+        rows[number]["label"] = "other"
+    write_json(tmp_path / "in" / "a.json", rows)
+    source = [f"source.path={tmp_path}/in", "source.format=json", "source.label=label", "train.epochs=2"]
+    config = configured(*source, "models=[logistic,mlp]", "seeds=2", "split.test=0.3")
+    result = compare.run(spark, config)
+    assert [(task.model, task.train.seed) for task in trained] == [
+        ("logistic", 0),
+        ("logistic", 1),
+        ("mlp", 0),
+        ("mlp", 1),
+    ]
+    assert len({task.batch for task in trained}) == 1
+    for row in result["trainings"]:
+        predicted = table(spark, config, PREDICTIONS).where(f"run = '{row['run']}'")
+        hits = predicted.where("labels[0] = predicted").count()
+        assert row["accuracy"] == hits / predicted.count()
+    assert {row["model"]: row["seeds"] for row in result["models"]} == {"logistic": 2, "mlp": 2}
+    (pair,) = result["differences"]
+    first = {row["model"]: row["run"] for row in result["trainings"] if row["seed"] == 0}
+    one, other = (
+        {
+            row["id"]
+            for row in table(spark, config, PREDICTIONS)
+            .where(f"run = '{first[name]}' and labels[0] = predicted")
+            .select("id")
+            .collect()
+        }
+        for name in ("logistic", "mlp")
+    )
+    assert (pair["only_one"], pair["only_other"]) == (len(one - other), len(other - one))
+    assert pair["p"] == metrics.mcnemar(len(one - other), len(other - one))
+    shown = compare.table(result).splitlines()
+    assert shown[0].split()[:3] == ["model", "seeds", "accuracy"]
+    assert [line.split()[0] for line in shown[1:3]] == ["logistic", "mlp"]
+
+    again = compare.run(spark, config)
+    assert len(trained) == 4
+    assert [row["accuracy"] for row in again["trainings"]] == [row["accuracy"] for row in result["trainings"]]
+
+
+def test_a_grid_is_searched_by_validation_alone(
+    spark: SparkSession, tmp_path: Path, configured: Configure, trained: list[Task]
+) -> None:
+    """Of a useless learning rate and a good one; a model without dropout is not asked for its dropout."""
+    write_json(tmp_path / "in" / "a.json", documents(200))
+    source = [f"source.path={tmp_path}/in", "source.format=json", "source.label=label", "train.epochs=3"]
+    grid = "grid=[train.lr=1e-9|0.01,model.dropout=0.1|0.3]"
+    config = configured(*source, "models=[logistic,mlp]", grid)
+    result = compare.run(spark, config)
+    searched = [(task.model, task.train.lr, task.options.get("dropout")) for task in trained]
+    expected = [("logistic", rate, None) for rate in (1e-9, 0.01)] + [("logistic", 0.01, None)]
+    assert searched[:3] == expected
+    assert searched[3:7] == [("mlp", rate, dropout) for rate in (1e-9, 0.01) for dropout in (0.1, 0.3)]
+    assert len(searched) == 8
+    assert searched[7] in [("mlp", 0.01, dropout) for dropout in (0.1, 0.3)]
+    assert result["trainings"][0]["settings"] == ["train.lr=0.01"]
+    scored = {row["run"] for row in table(spark, config, PREDICTIONS).select("run").distinct().collect()}
+    assert scored == {row["run"] for row in result["trainings"]}
+    jobs = [row["job"] for row in table(spark, config, RUNS).collect()]
+    assert (jobs.count("search"), jobs.count("train")) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], r"^models=\[<name>,\.\.\.\] is missing"),
+        (["models=[mlq]"], "no model is named 'mlq'; did you mean 'mlp'"),
+        (["models=[mlp,mlp]"], "names one model twice"),
+        (["models=[mlp]", "seeds=0"], "seeds must be 1 or more"),
+        (["models=[mlp]", "grid=[train.lr]"], "'train.lr' of grid= is not of the form"),
+        (["models=[mlp]", "grid=[train.ls=1|2]"], "unknown key 'train.ls'; did you mean 'train.loss'"),
+        (["models=[logistic]", "grid=[model.dropout=0.1|0.2]"], "unknown key 'model.dropout'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    spark: SparkSession, tmp_path: Path, configured: Configure, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        compare.run(spark, configured(f"source.path={tmp_path}", *arguments))
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [(0, 0, 1.0), (5, 5, 1.0), (0, 5, 0.0625), (1, 9, 22 / 1024), (10, 30, 0.002221), (600, 700, 0.0060158)],
+)
+def test_mcnemar(one: int, other: int, expected: float) -> None:
+    """The last two by scipy.stats.binomtest."""
+    assert metrics.mcnemar(one, other) == metrics.mcnemar(other, one) == pytest.approx(expected, rel=1e-3)
