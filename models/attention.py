@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from models.inputs import Inputs
-from models.layers import WordVectors, check_positive, check_share, highest, mean
+from models.parts.layers import WordVectors, check_positive, check_share, highest, mean
+from models.training.inputs import Inputs
 
 READS = ("words",)
 

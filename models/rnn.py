@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from models.inputs import Inputs
-from models.layers import WordVectors, check_positive, check_share, highest, mean
+from models.parts.layers import WordVectors, check_positive, check_share, highest, mean
+from models.training.inputs import Inputs
 
 READS = ("words",)
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from models.inputs import Inputs
-from models.layers import WordVectors, check_positive, check_share, highest
+from models.parts.layers import WordVectors, check_positive, check_share, highest
+from models.training.inputs import Inputs
 
 READS = ("words",)
 

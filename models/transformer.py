@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from models.attention import SelfAttention
-from models.inputs import Inputs
-from models.layers import WordVectors, check_positive, check_share, highest, mean
+from models.parts.layers import WordVectors, check_positive, check_share, highest, mean
+from models.training.inputs import Inputs
 
 READS = ("words",)
 POSITIONS = ("learned", "sinusoidal")

@@ -65,7 +65,7 @@ def build(name: str, values: Mapping[str, Any], *, terms: int, classes: int) -> 
 
 
 def reads(name: str, values: Mapping[str, Any]) -> Reads:
-    """What the model `name` reads: its `READS` names parts of `models.inputs.Inputs`, its options the words' `length`.
+    """What the model `name` reads: its `READS` names parts of `inputs.Inputs`, its options the words' `length`.
 
     Raises:
         ValueError: no such model, or a setting that it refuses.

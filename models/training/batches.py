@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.inputs import Inputs
 from models.training.documents import Index, Reader
 from models.training.encoding import MOST_DOCUMENTS, Documents, chained, pieces, tensors
+from models.training.inputs import Inputs
 from models.training.order import bucket, by_length, shuffled
 from models.training.ragged import Ints
 

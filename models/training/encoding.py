@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.inputs import FIRST, PADDING, UNKNOWN, Bags, Inputs, Words
+from models.training.inputs import FIRST, PADDING, UNKNOWN, Bags, Inputs, Words
 from models.training.ragged import Ints, Ragged, joined
 from models.training.tfidf import Weigher
 
@@ -36,7 +36,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Documents:
-    """B documents as a model reads them: `bags` of (indices, weights), `words` of (words,) as in `models.inputs`."""
+    """B documents as a model reads them: `bags` of (indices, weights), `words` of (words,) as in `inputs`."""
 
     bags: Ragged | None = None
     words: Ragged | None = None

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.inputs import FIRST, PADDING, UNKNOWN
 from models.training import order
 from models.training.batches import Feed, Place, Plan, batches, scored
 from models.training.encoding import MOST_WORDS, Documents, Encoder, Reads, Stored, chained, padded, pieces
+from models.training.inputs import FIRST, PADDING, UNKNOWN
 from models.training.ragged import joined
 from models.training.tfidf import Options, Weigher
 from tests.models.cases import IDS, corpus, ragged, row, stored_of, write_features

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models import attention, layers, rnn, textcnn, transformer
-from models.inputs import FIRST, PADDING, UNKNOWN, Inputs, Words
+from models import attention, rnn, textcnn, transformer
+from models.parts import layers
 from models.training.encoding import padded
+from models.training.inputs import FIRST, PADDING, UNKNOWN, Inputs, Words
 from pipelines import config
 from tests.models.cases import MODELS, TERMS, ragged
 
@@ -200,7 +201,7 @@ def built(name: str) -> nn.Module:
 
 def inputs(some: Words) -> Inputs:
     """With bags of terms beside them that are always the same."""
-    from models.inputs import Bags
+    from models.training.inputs import Bags
 
     count = len(some.words_BT)
     return Inputs(Bags(torch.arange(count), torch.arange(count), torch.ones(count)), some)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from models.inputs import FIRST
 from models.training import architecture, bundle, proof, vocabulary, weights
 from models.training.encoding import MOST_DOCUMENTS as AT_ONCE
 from models.training.encoding import Documents, tensors
+from models.training.inputs import FIRST
 from models.training.loop import evaluate, fit
 from models.training.ragged import Ragged
 from models.training.task import Task
