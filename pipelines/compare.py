@@ -15,6 +15,7 @@ from models.training import bundle as bundles
 from models.training import files as store
 from models.training import metrics, vocabulary, weights
 from models.training.documents import needed, stored
+from models.training.manifest import FILE as MANIFEST
 from pipelines import featurize, report, runs, scanning, scoring, train
 from pipelines import lake as lakes
 from pipelines.command import main
@@ -147,7 +148,7 @@ def row(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], done: dict[st
     if not test:
         raise UserError("there is no labelled test document to compare models on: see split.test")
     folder = done["bundle"]
-    names = (weights.FILE, vocabulary.FILE, bundles.FILE)
+    names = (weights.FILE, vocabulary.FILE, MANIFEST)
     return {
         "model": done["model"],
         "run": done["run"],
@@ -166,7 +167,7 @@ def row(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], done: dict[st
 def scored_per_second(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], folder: str) -> float:
     """Test documents a second that a bundle scores in one process, from decoded rows; the better of two passes."""
     bundle = scoring.loaded(folder)
-    columns = ["split", *needed(bundle.encoder.reads)]
+    columns = ["split", *needed(bundle.reads)]
     for path in lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"]):
         for found in scanning.rows(path, columns, last=snapshot["batch"]):
             tests = found.filter(pc.equal(found["split"], "test")).slice(0, SAMPLE)
@@ -175,7 +176,7 @@ def scored_per_second(spark: SparkSession, lake: Lake, snapshot: dict[str, Any],
     return math.nan
 
 
-def _seconds(bundle: bundles.Bundle, tests: Any) -> float:
+def _seconds(bundle: bundles.Bundle | bundles.Ensemble, tests: Any) -> float:
     began = time.perf_counter()
     bundle.score(stored(tests))
     return time.perf_counter() - began

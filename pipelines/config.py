@@ -55,7 +55,8 @@ class Common:
     output: str = ""
     report: str = ""
     snapshot: str = "latest"
-    models: list[str] = field(default_factory=list)  # these three are compare's
+    bundles: list[str] = field(default_factory=list)  # for ensemble
+    models: list[str] = field(default_factory=list)  # these three for compare
     seeds: int = 1
     grid: list[str] = field(default_factory=list)
 

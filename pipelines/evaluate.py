@@ -92,7 +92,7 @@ def predictor(folder: str, identity: str, snapshot: int, paths: list[str], colum
 
     def predict(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = scoring.loaded(folder)
-        wanted = ["id", "split", "labels", *needed(bundle.encoder.reads)]
+        wanted = ["id", "split", "labels", *needed(bundle.reads)]
         for path in scanning.assigned(numbers, paths):
             for rows in scanning.rows(path, wanted, last=snapshot):
                 labelled = pc.greater(pc.list_value_length(rows["labels"]), 0)

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from models.training import bundle as bundles
-from models.training.bundle import Bundle
+from models.training.bundle import ENSEMBLE, Bundle, Ensemble
 from models.training.encoding import Stored
+from models.training.manifest import read_manifest
 from pipelines import files, words
 from pipelines.config import Config, Names, UserError, members
 
@@ -19,6 +20,11 @@ def folder(path: str) -> str:
     return files.absolute(path).rstrip("/")
 
 
+def known() -> list[str]:
+    """The models that a bundle may hold."""
+    return [*members("model"), ENSEMBLE]
+
+
 def manifest(path: str) -> dict[str, Any]:
     """What a bundle says of itself.
 
@@ -26,25 +32,25 @@ def manifest(path: str) -> dict[str, Any]:
         UserError: it is none, or a foreign one.
     """
     try:
-        return bundles.read_manifest(folder(path), models=members("model"))
+        return read_manifest(folder(path), models=known())
     except ValueError as error:
         raise UserError(f"{path} is not a bundle that can be used: {error}") from error
 
 
 @cache
-def loaded(path: str) -> Bundle:
+def loaded(path: str) -> Bundle | Ensemble:
     """A bundle ready to score, once a process.
 
     Raises:
         UserError: it is torn, tampered with or foreign.
     """
     try:
-        return bundles.load(path, models=members("model"))
+        return bundles.load(path, models=known())
     except ValueError as error:
         raise UserError(str(error)) from error
 
 
-def best(bundle: Bundle, stored: Stored) -> tuple[pa.Array, pa.Array]:
+def best(bundle: Bundle | Ensemble, stored: Stored) -> tuple[pa.Array, pa.Array]:
     """The most probable label of each document, and its probability."""
     probabilities = bundle.score(stored)
     winners = probabilities.argmax(1)

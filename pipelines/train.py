@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from models.training import bundle as bundles
 from models.training import checkpoint, history
 from models.training import files as store
+from models.training.manifest import FILE as MANIFEST
 from models.training.proof import RankFailure
 from models.training.task import Task
 from models.training.vocabulary import FILE as VOCABULARY_FILE
@@ -46,7 +47,7 @@ def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, A
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     settings = runs.digest(config, snapshot)
     finished = report.find(spark, lake, settings) if config.train.reuse and not config.run else None
-    if finished and bundles.FILE in store.names(finished["bundle"]):
+    if finished and MANIFEST in store.names(finished["bundle"]):
         return finished | {"status": "unchanged", "rows": before["rows"], "seconds": before["seconds"]}
     result = {
         "job": job,
@@ -62,7 +63,7 @@ def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, A
         "bundle": folder,
     }
     began = time.monotonic()
-    if bundles.FILE not in store.names(folder):
+    if MANIFEST not in store.names(folder):
         task = prepare(spark, config, lake, snapshot, folder)
         try:
             figures = launcher.launch(spark, task)

@@ -1,7 +1,6 @@
 """A bundle: the folder that holds all that scoring needs. Loading one executes nothing from it."""
 
-import hashlib
-import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,23 +12,10 @@ from torch import nn
 
 from models.training import files, tfidf, vocabulary, weights
 from models.training.architecture import build, options, reads
-from models.training.encoding import Documents, Encoder, Stored, pieces, tensors
+from models.training.encoding import Documents, Encoder, Reads, Stored, pieces, tensors
+from models.training.manifest import FILE, FORMAT, LARGEST_MANIFEST, compare, digest, read_manifest, write_manifest
 
-FILE = "model.json"
-FORMAT = 1
-LARGEST_MANIFEST = 2**24
-KEYS = {
-    "format": int,
-    "model": str,
-    "options": dict,
-    "tfidf": dict,
-    "labels": list,
-    "documents": int,
-    "features": dict,
-    "snapshot": dict,
-    "train": dict,
-    "digests": dict,
-}
+ENSEMBLE, MEMBERS = "ensemble", "members"
 
 
 @dataclass(frozen=True)
@@ -40,6 +26,11 @@ class Bundle:
     encoder: Encoder
     labels: list[str]
     manifest: dict[str, Any]
+
+    @property
+    def reads(self) -> Reads:
+        """What it needs of a document."""
+        return self.encoder.reads
 
     def score(self, stored: Stored) -> NDArray[np.float32]:
         """Probabilities (B, C) of B documents."""
@@ -56,6 +47,30 @@ class Bundle:
                 logits_BC = self.model(tensors(documents.take(rows)))  # noqa: N806
                 result[rows] = logits_BC.softmax(1).numpy()
         return result
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Bundles of equal labels whose probabilities are averaged; it scores as a `Bundle` does."""
+
+    members: list[Bundle]
+    manifest: dict[str, Any]
+
+    @property
+    def labels(self) -> list[str]:
+        """C labels, in the order of the scores."""
+        return self.members[0].labels
+
+    @property
+    def reads(self) -> Reads:
+        """What all of them need of a document."""
+        every = [member.reads for member in self.members]
+        return Reads(any(reads.bags for reads in every), max(reads.length for reads in every))
+
+    def score(self, stored: Stored) -> NDArray[np.float32]:
+        """Probabilities (B, C) of B documents."""
+        scores = np.stack([member.score(stored) for member in self.members])
+        return scores.mean(0, dtype=np.float32)  # type: ignore[no-any-return]
 
 
 def publish(  # noqa: PLR0913
@@ -86,56 +101,74 @@ def publish(  # noqa: PLR0913
         "train": dict(train),
         "digests": {name: digest(files.read(f"{folder}/{name}")) for name in (vocabulary.FILE, weights.FILE)},
     }
-    files.write(f"{folder}/{FILE}", json.dumps(manifest, ensure_ascii=False, indent=2).encode())
+    write_manifest(folder, manifest)
     return manifest
 
 
-def load(folder: str, *, models: Collection[str]) -> Bundle:
-    """The bundle in `folder`, whose model must be one of `models`.
+def unite(folder: str, members: Sequence[str], *, models: Collection[str]) -> dict[str, Any]:
+    """Make `folder` an ensemble of copies of the bundles `members`; returns its model.json's content.
+
+    Raises:
+        ValueError: one of them cannot be used or is an ensemble itself, or they differ in labels or features.
+    """
+    found = [load(member, models=models) for member in members]
+    for member, each in zip(members, found, strict=True):
+        if isinstance(each, Ensemble):
+            raise ValueError(f"{member} is an ensemble itself: name its members")
+        for name in ("labels", "features"):
+            if each.manifest[name] != found[0].manifest[name]:
+                raise ValueError(f"{members[0]} and {member} differ in their {name}: they cannot be averaged")
+    places = [f"{MEMBERS}/{number}" for number in range(len(members))]
+    for member, place in zip(members, places, strict=True):
+        for name in (weights.FILE, vocabulary.FILE, FILE):
+            files.write(f"{folder}/{place}/{name}", files.read(f"{member}/{name}"))
+    digests = {f"{place}/{FILE}": digest(files.read(f"{folder}/{place}/{FILE}")) for place in places}
+    united = {"model": ENSEMBLE, "options": {}, "tfidf": {}, "train": {}, "digests": digests}
+    manifest = found[0].manifest | united
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def load(folder: str, *, models: Collection[str]) -> Bundle | Ensemble:
+    """The bundle in `folder`, or the ensemble of some; each model must be one of `models`.
 
     Raises:
         ValueError: there is none, or it is torn, tampered with or foreign; nothing was allocated on its word.
     """
     try:
-        manifest = read_manifest(folder, models=models)
-        settings = options(tfidf.Options, manifest["tfidf"], name="tfidf")
-        terms = files.read(f"{folder}/{vocabulary.FILE}")
-        compare(terms, manifest, vocabulary.FILE)
-        table = vocabulary.opened(terms)
-        model = sketch(manifest, terms=table.metadata.num_rows)
-        weights.check(folder, model)
-        weigher = vocabulary.weigher(table, documents=manifest["documents"], options=settings)
-        encoder = Encoder(weigher, reads(manifest["model"], manifest["options"]))
-        content = files.read(f"{folder}/{weights.FILE}")
-        compare(content, manifest, weights.FILE)
-        weights.load(content, model)
+        found = read_manifest(folder, models=models)
+        return _ensemble(folder, found, models) if found["model"] == ENSEMBLE else _single(folder, found)
     except ValueError as error:
         raise ValueError(f"{folder} is not a bundle that can be used: {error}") from None
+
+
+def _ensemble(folder: str, manifest: dict[str, Any], models: Collection[str]) -> Ensemble:
+    members = []
+    for name in manifest["digests"]:
+        if not re.fullmatch(rf"{MEMBERS}/[0-9]{{1,4}}/{FILE}", name):
+            raise ValueError(f"{name!r} is none of an ensemble's files")
+        compare(files.read(f"{folder}/{name}", most=LARGEST_MANIFEST), manifest, name)
+        place = f"{folder}/{name.rpartition('/')[0]}"
+        found = read_manifest(place, models=[model for model in models if model != ENSEMBLE])
+        members.append(_single(place, found))
+    if not members or any(member.labels != manifest["labels"] for member in members):
+        raise ValueError("its members' labels are not its own")
+    return Ensemble(members, manifest)
+
+
+def _single(folder: str, manifest: dict[str, Any]) -> Bundle:
+    settings = options(tfidf.Options, manifest["tfidf"], name="tfidf")
+    terms = files.read(f"{folder}/{vocabulary.FILE}")
+    compare(terms, manifest, vocabulary.FILE)
+    table = vocabulary.opened(terms)
+    model = sketch(manifest, terms=table.metadata.num_rows)
+    weights.check(folder, model)
+    weigher = vocabulary.weigher(table, documents=manifest["documents"], options=settings)
+    encoder = Encoder(weigher, reads(manifest["model"], manifest["options"]))
+    content = files.read(f"{folder}/{weights.FILE}")
+    compare(content, manifest, weights.FILE)
+    weights.load(content, model)
     return Bundle(model.eval(), encoder, manifest["labels"], manifest)
-
-
-def read_manifest(folder: str, *, models: Collection[str]) -> dict[str, Any]:
-    """The content of model.json, each key there and of its type.
-
-    Raises:
-        ValueError: not so.
-    """
-    try:
-        manifest = json.loads(files.read(f"{folder}/{FILE}", most=LARGEST_MANIFEST))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        raise ValueError(f"{FILE} is not JSON") from None
-    if not isinstance(manifest, dict) or {key: type(value) for key, value in manifest.items()} != KEYS:
-        raise ValueError(f"{FILE} does not hold the keys {', '.join(KEYS)}, each of its type")
-    if manifest["format"] != FORMAT:
-        raise ValueError(f"its format is {manifest['format']}, this version reads {FORMAT}")
-    if manifest["model"] not in models:
-        raise ValueError(f"its model is {manifest['model']!r}, none of {', '.join(sorted(models))}")
-    if not 0 < manifest["documents"] < 2**63:
-        raise ValueError("its number of documents is impossible")
-    labels = manifest["labels"]
-    if not labels or not all(type(label) is str for label in labels) or labels != sorted(set(labels)):
-        raise ValueError("its labels are not distinct strings in sorted order")
-    return manifest
 
 
 def sketch(manifest: Mapping[str, Any], *, terms: int) -> nn.Module:
@@ -149,18 +182,3 @@ def sketch(manifest: Mapping[str, Any], *, terms: int) -> nn.Module:
             return build(manifest["model"], manifest["options"], terms=terms, classes=len(manifest["labels"]))
     except (RuntimeError, TypeError, OverflowError):
         raise ValueError("its settings describe no possible model") from None
-
-
-def compare(content: bytes, manifest: Mapping[str, Any], name: str) -> None:
-    """Check the digest of one file.
-
-    Raises:
-        ValueError: `content` is not what was published.
-    """
-    if digest(content) != manifest["digests"].get(name):
-        raise ValueError(f"{name} is not the file that {FILE} was written for: another digest")
-
-
-def digest(content: bytes) -> str:
-    """SHA-256 as hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from models.training import architecture, bundle, proof, vocabulary, weights
+from models.training import architecture, bundle, manifest, proof, vocabulary, weights
 from models.training.distributed import Group
 from models.training.documents import Index
 from models.training.encoding import Stored
@@ -150,10 +150,10 @@ def seal(folder: Path, *, model: str, options: dict[str, Any], documents: int) -
 
 def change(folder: Path, **values: Any) -> None:
     """Change model.json as an attacker would: with digests that fit the other files again."""
-    path = folder / bundle.FILE
-    manifest = json.loads(path.read_text())
-    digests = {name: bundle.digest((folder / name).read_bytes()) for name in (vocabulary.FILE, weights.FILE)}
-    path.write_text(json.dumps(manifest | {"digests": digests} | values))
+    path = folder / manifest.FILE
+    content = json.loads(path.read_text())
+    digests = {name: manifest.digest((folder / name).read_bytes()) for name in (vocabulary.FILE, weights.FILE)}
+    path.write_text(json.dumps(content | {"digests": digests} | values))
 
 
 def stored_of(rows: Iterable[dict[str, Any]]) -> Stored:

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from models.training import loop, metrics
 from models.training.task import Task
-from pipelines import compare, launcher
+from pipelines import compare, ensemble, launcher
 from pipelines.config import Config, UserError
 from pipelines.lake import PREDICTIONS, RUNS
 from tests.conftest import documents, table, write_json
@@ -74,6 +74,13 @@ def test_models_are_compared_once(
     again = compare.run(spark, config)
     assert len(trained) == 4
     assert [row["accuracy"] for row in again["trainings"]] == [row["accuracy"] for row in result["trainings"]]
+
+    folders = ",".join(f"{tmp_path}/lake/files/bundles/{run}" for run in first.values())
+    united = ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders}]"))
+    predicted = table(spark, config, PREDICTIONS).where(f"run = '{united['run']}'")
+    assert united["metrics"]["test"]["documents"] == predicted.count() > 40
+    with pytest.raises(UserError, match="two bundles or more"):
+        ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders.split(',')[0]}]"))
 
 
 def test_a_grid_is_searched_by_validation_alone(

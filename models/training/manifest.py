@@ -1,0 +1,68 @@
+"""A bundle's `model.json`: what it says of itself, believed after it has been checked."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from models.training import files
+
+FILE = "model.json"
+FORMAT = 1
+LARGEST_MANIFEST = 2**24
+KEYS = {
+    "format": int,
+    "model": str,
+    "options": dict,
+    "tfidf": dict,
+    "labels": list,
+    "documents": int,
+    "features": dict,
+    "snapshot": dict,
+    "train": dict,
+    "digests": dict,
+}
+
+
+def read_manifest(folder: str, *, models: Collection[str]) -> dict[str, Any]:
+    """The content of model.json, each key there and of its type.
+
+    Raises:
+        ValueError: not so.
+    """
+    try:
+        manifest = json.loads(files.read(f"{folder}/{FILE}", most=LARGEST_MANIFEST))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError(f"{FILE} is not JSON") from None
+    if not isinstance(manifest, dict) or {key: type(value) for key, value in manifest.items()} != KEYS:
+        raise ValueError(f"{FILE} does not hold the keys {', '.join(KEYS)}, each of its type")
+    if manifest["format"] != FORMAT:
+        raise ValueError(f"its format is {manifest['format']}, this version reads {FORMAT}")
+    if manifest["model"] not in models:
+        raise ValueError(f"its model is {manifest['model']!r}, none of {', '.join(sorted(models))}")
+    if not 0 < manifest["documents"] < 2**63:
+        raise ValueError("its number of documents is impossible")
+    labels = manifest["labels"]
+    if not labels or not all(type(label) is str for label in labels) or labels != sorted(set(labels)):
+        raise ValueError("its labels are not distinct strings in sorted order")
+    return manifest
+
+
+def write_manifest(folder: str, manifest: Mapping[str, Any]) -> None:
+    """Write model.json, a bundle's last file."""
+    files.write(f"{folder}/{FILE}", json.dumps(manifest, ensure_ascii=False, indent=2).encode())
+
+
+def compare(content: bytes, manifest: Mapping[str, Any], name: str) -> None:
+    """Check the digest of one file.
+
+    Raises:
+        ValueError: `content` is not what was published.
+    """
+    if digest(content) != manifest["digests"].get(name):
+        raise ValueError(f"{name} is not the file that {FILE} was written for: another digest")
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 as hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
