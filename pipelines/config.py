@@ -99,8 +99,8 @@ class Config(Common):
 
     @property
     def dataset_name(self) -> str:
-        """The data set's folder in the lake: `dataset=`, else the source's name."""
-        return self.dataset or self.names.source
+        """The data set's folder in the lake: `dataset=`, else what the source says, else the source's name."""
+        return self.dataset or getattr(self.source, "dataset", self.names.source)
 
 
 def load(arguments: Iterable[str] = ()) -> Config:

@@ -3,7 +3,8 @@
 The published split is the file's name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import partial
 
 from pyspark.sql import DataFrame
 
@@ -15,16 +16,18 @@ HEADER_LINES = 3
 MAX_BYTES = 10_000_000
 
 
-def rows(path: str) -> Iterator[Row]:
-    """One row a line that is not empty."""
-    split = path.rsplit("/", 1)[-1].removesuffix(".tab")
+def rows(path: str, classes: Collection[str] = ()) -> Iterator[Row]:
+    """One row a line that is not empty; with `classes` only theirs, without the published split, which is of all."""
+    split = None if classes else path.rsplit("/", 1)[-1].removesuffix(".tab")
     with files.opened(path) as stream:
         for number, line in enumerate(stream):
             if number >= HEADER_LINES and line.strip():
                 label, _, text = line.decode().rstrip("\r\n").partition("\t")
-                yield Row(text, label, split=split, raw=line)
+                if not classes or label in classes:
+                    yield Row(text, label, split=split, raw=line)
 
 
-def read(plan: DataFrame, step: Step) -> DataFrame:
+def read(plan: DataFrame, step: Step, classes: Collection[str] = ()) -> DataFrame:
     """The planned files as `reading.RAW`, then `step`."""
-    return reading.by_file(plan, rows, reading.Limits(MAX_BYTES, label_needed=True), step)
+    reader = partial(rows, classes=classes)
+    return reading.by_file(plan, reader, reading.Limits(MAX_BYTES, label_needed=True), step)

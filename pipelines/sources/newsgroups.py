@@ -1,7 +1,8 @@
 """20 Newsgroups, 18,821 messages in 20 classes, with the published split; `make data` brings the files."""
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -14,9 +15,20 @@ from pipelines.reading import Step
 
 @dataclass(frozen=True)
 class Options:
-    """Where `make data` put train.tab and test.tab."""
+    """Where `make data` put train.tab and test.tab.
+
+    `classes`: these alone, divided by `split.*`; none for all of them, as published.
+    """
 
     path: str = str(DATA / "newsgroups")
+    classes: list[str] = field(default_factory=list)
+
+    @property
+    def dataset(self) -> str:
+        """A data set's default name: some classes make one of their own."""
+        if not self.classes:
+            return "newsgroups"
+        return f"newsgroups-{hashlib.sha256(','.join(sorted(self.classes)).encode()).hexdigest()[:8]}"
 
 
 def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
@@ -29,9 +41,9 @@ def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
 
 def rows(path: str, options: Options) -> Iterator[Row]:
     """A message and its class."""
-    return tab.rows(path)
+    return tab.rows(path, options.classes)
 
 
 def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
     """The planned files as `reading.RAW`, then `step`."""
-    return tab.read(plan, step)
+    return tab.read(plan, step, options.classes)

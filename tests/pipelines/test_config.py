@@ -12,6 +12,10 @@ def test_arguments_win_over_files_and_files_over_defaults() -> None:
     assert load(["source=files", "source.path=/a", "source.separator=\\t"]).source.separator == "\t"
     assert load(["dataset=mine"]).dataset_name == "mine"
     assert load(["source=r8"]).dataset_name == "r8"
+    assert load(["source=newsgroups"]).dataset_name == "newsgroups"
+    some = [load(["source=newsgroups", f"source.classes=[{names}]"]) for names in ("a.b,c", "c,a.b", "c")]
+    assert some[0].dataset_name == some[1].dataset_name != some[2].dataset_name
+    assert some[0].dataset_name.startswith("newsgroups-")
 
 
 @pytest.mark.parametrize(
@@ -98,5 +102,5 @@ def test_null_takes_a_value_away_and_lists_stay_lists() -> None:
 
 def test_help_lists_groups_names_and_keys() -> None:
     text = help_text("train", "summary")
-    for word in ("source=bbc|files", "model=logistic|mlp", "train.epochs=", "tfidf.min_df=", "separator"):
+    for word in ("source=bbc|files", "model=attention|logistic|mlp", "train.epochs=", "tfidf.min_df=", "separator"):
         assert word in text

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import formats
+from pipelines import formats, tab
 from pipelines.formats import BrokenFile, Row, UnknownColumn
 from pipelines.reading import Limits, checked
 from pipelines.sources.files import Options
@@ -140,3 +140,17 @@ def test_ids_are_stable_and_repeated_test_texts_keep_apart() -> None:
 def test_an_unknown_split_is_a_reason() -> None:
     ((_, text, _, _, _, reason),) = checked([Row("a", split="dev")], "f", Limits(9, label_needed=False))
     assert (text, reason) == (None, "unknown split 'dev'")
+
+
+def test_published_files_give_all_classes_with_their_split_or_some_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "test.tab"
+    path.write_text("class\ttext\nd\tstring\nclass\tmeta\n\nsea\ta ship\nland\twheat\nair\ta kite\n")
+    assert [row[:4] for row in tab.rows(str(path))] == [
+        ("a ship", "sea", None, "test"),
+        ("wheat", "land", None, "test"),
+        ("a kite", "air", None, "test"),
+    ]
+    assert [row[:4] for row in tab.rows(str(path), ["sea", "air"])] == [
+        ("a ship", "sea", None, None),
+        ("a kite", "air", None, None),
+    ]
