@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from models.training.task import Task
 from pipelines import lake as lakes
+from pipelines import launcher
 from pipelines.config import CONF, Config, load
 from pipelines.lake import Table
 
@@ -39,6 +41,21 @@ def configured(tmp_path: Path) -> Callable[..., Config]:
         return load([f"lake={tmp_path}/lake", "source=files", *arguments])
 
     return configure
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+    """What was trained: here in this process, in a second; launches have tests of their own."""
+    tasks: list[Task] = []
+
+    def launch(_: SparkSession, task: Task) -> dict[str, Any]:
+        from models.training import loop
+
+        tasks.append(task)
+        return loop.fit(task) | {"failures": 0, "launching": 0.0}
+
+    monkeypatch.setattr(launcher, "launch", launch)
+    return tasks
 
 
 def table(spark: SparkSession, config: Config, wanted: Table) -> DataFrame:

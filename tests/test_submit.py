@@ -105,7 +105,7 @@ def test_a_loss_that_is_no_number_is_a_users_mistake(spark: SparkSession, tmp_pa
 
 def test_an_executor_that_is_killed_changes_nothing(spark: SparkSession, tmp_path: Path) -> None:
     """Two executors in processes of their own; the ranks go on from the last checkpoint."""
-    arguments = [*small(tmp_path), "train.ranks=2", "train.epochs=60", "train.patience=0", "train.checkpoint_steps=5"]
+    arguments = [*small(tmp_path), "train.ranks=2", "train.epochs=25", "train.patience=0", "train.checkpoint_steps=5"]
     undisturbed = train.run(spark, load([*arguments, "dataset=undisturbed"]))
     running = start("train", arguments, tmp_path / "err", master="local-cluster[2,1,1024]")
     wait_for(tmp_path / "err", "epoch 1/", running)

@@ -15,6 +15,7 @@ from models.training import architecture, history, weights
 from models.training.batches import Part
 from models.training.distributed import Group
 from models.training.gradients import Gradients
+from models.training.inputs import Bags, Inputs
 from models.training.loop import fit
 from models.training.losses import balanced, loss
 from models.training.optimization import Plateau, factor
@@ -31,8 +32,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def part(labels: list[int], targets: list[float] | None = None) -> Part:
-    none = torch.zeros(0)
-    return Part(none, none, none, torch.tensor(labels), torch.tensor(targets or [0.0] * len(labels)))
+    return Part(Inputs(), torch.tensor(labels), torch.tensor(targets or [0.0] * len(labels)))
 
 
 @pytest.mark.parametrize("smooth", [0.0, 0.1])
@@ -169,7 +169,7 @@ def test_sparse_gradients_are_the_dense_ones() -> None:
             both.clear()
             for _ in range(2):
                 indices = torch.randint(0, TERMS // (1 + seed), (9,))
-                outputs = model(indices, torch.tensor([0, 4, 4]), torch.rand(9))
+                outputs = model(Inputs(Bags(indices, torch.tensor([0, 4, 4]), torch.rand(9))))
                 outputs.square().sum().backward()
             assert both.sync(torch.tensor(3.5)) == 3.5
         gradients[sparse] = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}

@@ -2,33 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from models.training import loop, metrics
+from models.training import metrics
 from models.training.task import Task
-from pipelines import compare, ensemble, launcher
+from pipelines import compare, ensemble
 from pipelines.config import Config, UserError
 from pipelines.lake import PREDICTIONS, RUNS
 from tests.conftest import documents, table, write_json
 
 Configure = Callable[..., Config]
 pytestmark = pytest.mark.spark
-
-
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
-    """What was trained: here in this process; launches have tests of their own."""
-    tasks: list[Task] = []
-
-    def launch(_: SparkSession, task: Task) -> dict[str, Any]:
-        tasks.append(task)
-        return loop.fit(task) | {"failures": 0, "launching": 0.0}
-
-    monkeypatch.setattr(launcher, "launch", launch)
-    return tasks
 
 
 def test_models_are_compared_once(

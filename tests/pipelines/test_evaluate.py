@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from models.training.task import Task
 from pipelines import evaluate, featurize, runs, train
 from pipelines.config import Config, UserError
 from pipelines.lake import METRICS, PREDICTIONS, RUNS
@@ -17,7 +18,9 @@ Configure = Callable[..., Config]
 pytestmark = pytest.mark.submit
 
 
-def test_bundles_and_snapshots_are_kept_apart(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
+def test_bundles_and_snapshots_are_kept_apart(
+    spark: SparkSession, tmp_path: Path, configured: Configure, trained: list[Task]
+) -> None:
     """Two bundles of one name, an older snapshot after a newer one, a run that is asked for again."""
     source = [f"source.path={tmp_path}/in", "source.format=json", "source.label=label", "train.epochs=2"]
     write_json(tmp_path / "in" / "a.json", documents(100))
@@ -54,10 +57,11 @@ def test_bundles_and_snapshots_are_kept_apart(spark: SparkSession, tmp_path: Pat
     shutil.rmtree(good["bundle"].removeprefix("file://"))
     again = train.run(spark, configured(*source, "train.reuse=true", "snapshot=1"))
     assert again["run"] != good["run"]
+    assert len(trained) == 3
 
 
 def test_a_driver_that_ends_before_the_evaluation_loses_nothing(
-    spark: SparkSession, tmp_path: Path, configured: Configure, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, tmp_path: Path, configured: Configure, trained: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_json(tmp_path / "in" / "a.json", documents(60))
     config = configured(

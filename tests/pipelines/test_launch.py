@@ -209,7 +209,7 @@ def test_many_killed_ranks(spark: SparkSession, tmp_path: Path, fault: Any, undi
     kill_and_compare(spark, tmp_path, undisturbed, seed, fault)
 
 
-@pytest.mark.parametrize("count", [7, 1])
+@pytest.mark.parametrize("count", [7, pytest.param(1, marks=pytest.mark.faults)])
 def test_uneven_tables(spark: SparkSession, tmp_path: Path, count: int) -> None:
     """One file for two ranks, of which one has no row of the last batch; no validation split."""
     task = task_of(tmp_path, corpus(count), batch=2, checkpoint_steps=0)
