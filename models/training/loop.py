@@ -254,6 +254,7 @@ def learn(
             outputs_BC = model(there.inputs)  # noqa: N806
         losses = loss(options, outputs_BC, there, work.class_weight)
         (losses / batch.weight).backward()  # type: ignore[no-untyped-call]
+        gradients.collect()
         own += losses.detach()
     with work.witness.waiting():
         total = gradients.sync(own)

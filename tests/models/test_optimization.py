@@ -171,6 +171,7 @@ def test_sparse_gradients_are_the_dense_ones() -> None:
                 indices = torch.randint(0, TERMS // (1 + seed), (9,))
                 outputs = model(Inputs(Bags(indices, torch.tensor([0, 4, 4]), torch.rand(9))))
                 outputs.square().sum().backward()
+                both.collect()
             assert both.sync(torch.tensor(3.5)) == 3.5
         gradients[sparse] = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     assert gradients[True].keys() == gradients[False].keys()
