@@ -6,16 +6,15 @@
 Dimensions: B documents, T words of the longest, E the word vectors' width, H the state's (of all directions together),
 C classes.
 """
-# ruff: noqa: N806  (a tensor's name ends in its dimensions)
+# ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from models.parts.layers import WordVectors, check_positive, check_share, highest, mean
-from models.training.inputs import Inputs
+from models.training.inputs import Inputs, Words
 
 READS = ("words",)
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -49,30 +48,46 @@ class Options:
 
 
 class Model(nn.Module):
-    """The sequences are packed: no step is taken on padding."""
+    """No state of a word has seen padding, which stands behind the words for either direction: the second reads each
+    sequence from its own last word on. So results are those of packed sequences, in a quarter of the time on a CPU.
+    """
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
         super().__init__()
         self.vectors = WordVectors(terms, options.embedding, word_dropout=options.word_dropout)
         self.dropout = nn.Dropout(options.dropout)
-        self.cells = CELLS[options.cell](
-            options.embedding,
-            options.hidden,
-            num_layers=options.layers,
-            bidirectional=options.directions == 2,
-            batch_first=True,
-            dropout=options.dropout if options.layers > 1 else 0.0,
+        cell, width = CELLS[options.cell], options.hidden * options.directions
+        self.directions = options.directions
+        self.cells = nn.ModuleList(  # each layer's directions, layer by layer
+            cell(below, options.hidden, batch_first=True)
+            for below in [options.embedding, *[width] * (options.layers - 1)]
+            for _ in range(options.directions)
         )
         self.output = nn.Linear(2 * options.hidden * options.directions, classes)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """logits_BC."""
         assert inputs.words
-        vectors_BTE = self.dropout(self.vectors(inputs.words))
-        lengths_B, length = inputs.words.lengths_B.cpu(), vectors_BTE.shape[1]
-        packed = pack_padded_sequence(vectors_BTE, lengths_B, batch_first=True, enforce_sorted=False)
-        states_BTH, _ = pad_packed_sequence(self.cells(packed)[0], batch_first=True, total_length=length)
-        mask_BT = inputs.words.mask_BT
+        mask_BT, turn_BT = inputs.words.mask_BT, turned(inputs.words)
+        states_BTH = self.vectors(inputs.words)
+        for first in range(0, len(self.cells), self.directions):
+            below_BTH = self.dropout(states_BTH)
+            states = [self.cells[first](below_BTH)[0]]
+            if self.directions == 2:
+                states.append(taken(self.cells[first + 1](taken(below_BTH, turn_BT))[0], turn_BT))
+            states_BTH = torch.cat(states, 2)
         pooled_B2H = torch.cat([highest(states_BTH, mask_BT), mean(states_BTH, mask_BT)], 1)
         logits_BC: Tensor = self.output(self.dropout(pooled_B2H))
         return logits_BC
+
+
+def turned(words: Words) -> Tensor:
+    """Where each place of a sequence goes when the words are read backwards, (B, T); padding stays. Its own inverse."""
+    places_1T = torch.arange(words.words_BT.shape[1], device=words.words_BT.device)[None]
+    back_BT = words.lengths_B[:, None] - 1 - places_1T
+    return torch.where(back_BT >= 0, back_BT, places_1T)
+
+
+def taken(values_BTH: Tensor, places_BT: Tensor) -> Tensor:
+    """The values of other places, (B, T, H)."""
+    return values_BTH.gather(1, places_BT[:, :, None].expand_as(values_BTH))

@@ -93,10 +93,10 @@ def test_textcnn(random: None) -> None:
         np.testing.assert_allclose(scores[number], linear(model.output, np.concatenate(pooled)), rtol=1e-4, atol=1e-5)
 
 
-def stepped(cell: str, cells: nn.RNNBase, values: Floats, suffix: str) -> Floats:
+def stepped(cell: str, cells: nn.RNNBase, values: Floats) -> Floats:
     """The states of one direction, by the formulas of torch.nn's documentation."""
     from_input, from_state, of_input, of_state = (
-        numbers(getattr(cells, f"{name}_l0{suffix}")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        numbers(getattr(cells, f"{name}_l0")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     state = carried = np.zeros(from_state.shape[1])
     states = []
@@ -122,8 +122,9 @@ def test_recurrent_steps(random: None, cell: str) -> None:
     scores = numbers(model(Inputs(words=words())))
     for number, sequence in enumerate(SEQUENCES):
         values = numbers(model.vectors.table.weight)[sequence]
-        forwards = stepped(cell, model.cells, values, "")
-        backwards = stepped(cell, model.cells, values[::-1], "_reverse")[::-1]
+        one, other = model.cells
+        forwards = stepped(cell, one, values)
+        backwards = stepped(cell, other, values[::-1])[::-1]
         pooled = both(np.concatenate([forwards, backwards], 1))
         np.testing.assert_allclose(scores[number], linear(model.output, pooled), rtol=1e-4, atol=1e-5)
 
