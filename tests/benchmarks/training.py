@@ -27,7 +27,7 @@ from models.training.optimization import optimizer
 from models.training.proof import Witness
 from models.training.task import Options, Task
 from models.training.tfidf import Options as Weighting
-from pipelines.config import CONF
+from pipelines.config import CONF, load
 from tests.benchmarks.jobs import submit
 from tests.models.cases import FEATURES
 from tests.models.processes import free_port, run_ranks
@@ -36,12 +36,12 @@ ROUNDS = 7
 ROWS, WIDTH, BATCH, LENGTH = 50_000, 256, 64, 100  # of the table whose gradients are compared
 
 
-def newsgroups(folder: str, **train_options: Any) -> Task:
-    """20 Newsgroups as a task of one rank on one core, after a short training through Spark."""
-    report = submit("train", f"lake={folder}/lake", "source=newsgroups", "train.epochs=1", "train.refit=false")
+def prepared(folder: str, source: str = "newsgroups", **train_options: Any) -> Task:
+    """A source as a task of one rank on one core, after a short training through Spark."""
+    report = submit("train", f"lake={folder}/lake", f"source={source}", "train.epochs=1", "train.refit=false")
     bundle = report["bundle"].removeprefix("file://")
     manifest = json.loads(Path(bundle, "model.json").read_text())
-    files = sorted(str(path) for path in Path(folder, "lake").rglob("features/*.parquet"))
+    files = sorted(str(path) for path in Path(folder, "lake", source).rglob("features/*.parquet"))
     settings = manifest["train"] | {"ranks": 1, "shards": 1, "threads": 1, "patience": 0, "refit": False}
     return Task(
         files=files,
@@ -64,7 +64,7 @@ def reading() -> list[dict[str, Any]]:
     the machine's speed changes by more than what is looked for.
     """
     with tempfile.TemporaryDirectory() as folder:
-        task = newsgroups(folder)
+        task = prepared(folder)
         torch.set_num_threads(1)
         shares: dict[str, list[float]] = {"first epoch": [], "cached": [], "no cache": []}
         speeds: list[float] = []
@@ -184,14 +184,13 @@ def scaling() -> list[dict[str, Any]]:
     """Documents a second of two ranks on two cores against one on one, and of several shards on one rank."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        base = newsgroups(folder)
-        wide = dataclasses.replace(
-            base, options={"hidden": [256, 2048, 2048], "dropout": 0.5}, tfidf=dataclasses.replace(base.tfidf, min_df=2)
-        )
+        base = prepared(folder)
+        options = dataclasses.asdict(load(["model=transformer"]).model)
+        sequences = dataclasses.replace(prepared(folder, "r8"), model="transformer", options=options)
         cases = {
-            "three layers (256, 2048, 2048), batch 256": (wide, {"batch": 256}),
-            "default mlp, batch 64": (base, {"batch": 64}),
-            "default mlp, batch 512": (base, {"batch": 512}),
+            "transformer on R8, batch 64": (sequences, {"batch": 64}),
+            "mlp on 20 Newsgroups, batch 64": (base, {"batch": 64}),
+            "mlp on 20 Newsgroups, batch 512": (base, {"batch": 512}),
         }
         for name, (task, more) in cases.items():
             speeds = {ranks: _trained(task, folder, ranks=ranks, shards=ranks, **more) for ranks in (1, 2)}
