@@ -1,8 +1,11 @@
 """compare: models trained on one snapshot, side by side: accuracy, cost, and which differences are more than chance."""
 
+import csv
 import dataclasses
+import io
 import itertools
 import math
+import shlex
 import statistics
 import time
 from collections.abc import Sequence
@@ -16,7 +19,7 @@ from models.training import files as store
 from models.training import metrics, vocabulary, weights
 from models.training.documents import needed, stored
 from models.training.manifest import FILE as MANIFEST
-from pipelines import featurize, report, runs, scanning, scoring, train
+from pipelines import featurize, files, report, runs, scanning, scoring, train
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError, load
@@ -29,12 +32,15 @@ COLUMNS = (
     *("trained_per_second", "scored_per_second", "megabytes"),
 )
 
+NOT_TRAINS = ("models", "seeds", "grid", "output", "lake", "report")  # keys that say nothing of a single training
+
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Train each of `models=` with `seeds=` seeds on one snapshot, and compare what they predict for its test split.
 
     With `grid=` each model's settings are searched first, by validation alone. What was trained by an earlier, equal
-    comparison is taken from it, and a training that was stopped goes on.
+    comparison is taken from it, and a training that was stopped goes on. `output=` names a CSV file that gets a row a
+    training, in the place of an older one of the same source, model and seed.
 
     Raises:
         UserError: no models, an unknown one, a key of the grid that none of them has; see `train.run`.
@@ -63,6 +69,8 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         "seconds": before["seconds"] | {"compare": round(time.monotonic() - began, 2)},
     }
     report.keep(spark, lake, result)
+    if config.output:
+        record(config, rows)
     return result
 
 
@@ -180,6 +188,25 @@ def _seconds(bundle: bundles.Bundle | bundles.Ensemble, tests: Any) -> float:
     began = time.perf_counter()
     bundle.score(stored(tests))
     return time.perf_counter() - began
+
+
+def record(config: Config, rows: Sequence[dict[str, Any]]) -> None:
+    """Put the trainings into the CSV file `output=`, each with the command that repeats it."""
+    path = files.absolute(config.output)
+    folder, _, name = path.rpartition("/")
+    older = store.read(path).decode() if name in store.names(folder) else ""
+    kept = {(row["source"], row["model"], row["seed"]): row for row in csv.DictReader(io.StringIO(older))}
+    own = [argument for argument in config.arguments if argument.partition("=")[0] not in NOT_TRAINS]
+    for row in rows:
+        more = [f"model={row['model']}", f"train.seed={row['seed']}", *row["settings"]]
+        command = shlex.join(["spark-submit", "pipelines/train.py", *own, *more])
+        named = {"source": config.names.source, "model": row["model"], "seed": str(row["seed"])}
+        kept[tuple(named.values())] = named | {key: row[key] for key in COLUMNS[2:]} | {"command": command}
+    text = io.StringIO()
+    table = csv.DictWriter(text, ["source", "model", "seed", *COLUMNS[2:], "command"], lineterminator="\n")
+    table.writeheader()
+    table.writerows(kept[key] for key in sorted(kept))
+    store.write(path, text.getvalue().encode())
 
 
 def summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

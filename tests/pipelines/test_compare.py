@@ -1,5 +1,6 @@
 """Models side by side: what is equal is not trained again, and nothing is chosen by the test split."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from pyspark.sql import SparkSession
 from models.training import metrics
 from models.training.task import Task
 from pipelines import compare, ensemble
-from pipelines.config import Config, UserError
+from pipelines.config import Config, UserError, load
 from pipelines.lake import PREDICTIONS, RUNS
 from tests.conftest import documents, table, write_json
 
@@ -25,7 +26,10 @@ def test_models_are_compared_once(
         rows[number]["label"] = "other"
     write_json(tmp_path / "in" / "a.json", rows)
     source = [f"source.path={tmp_path}/in", "source.format=json", "source.label=label", "train.epochs=2"]
-    config = configured(*source, "models=[logistic,mlp]", "seeds=2", "split.test=0.3")
+    (tmp_path / "results.csv").write_text(
+        "source,model,seed,accuracy,command\nfiles,mlp,1,0.0,old\nr8,mlp,0,0.97,kept\n"
+    )
+    config = configured(*source, "models=[logistic,mlp]", "seeds=2", "split.test=0.3", f"output={tmp_path}/results.csv")
     result = compare.run(spark, config)
     assert [(task.model, task.train.seed) for task in trained] == [
         ("logistic", 0),
@@ -56,6 +60,17 @@ def test_models_are_compared_once(
     shown = compare.table(result).splitlines()
     assert shown[0].split()[:3] == ["model", "seeds", "accuracy"]
     assert [line.split()[0] for line in shown[1:3]] == ["logistic", "mlp"]
+
+    with (tmp_path / "results.csv").open() as stream:
+        kept = {(row["source"], row["model"], row["seed"]): row for row in csv.DictReader(stream)}
+    assert len(kept) == 5
+    assert kept["r8", "mlp", "0"]["command"] == "kept"
+    for row in result["trainings"]:
+        assert float(kept["files", row["model"], str(row["seed"])]["accuracy"]) == row["accuracy"]
+    command = kept["files", "mlp", "1"]["command"].split()
+    assert command[:2] == ["spark-submit", "pipelines/train.py"]
+    assert command[-2:] == ["model=mlp", "train.seed=1"]
+    assert load(command[2:]).train.epochs == 2
 
     again = compare.run(spark, config)
     assert len(trained) == 4
