@@ -18,7 +18,7 @@ READS = ("words",)
 @dataclass(frozen=True)
 class Options:
     """`length`: words of a document that are read; `embedding`: width of their vectors; `widths`: words that a filter
-    of each kind sees at once, an odd number; `filters`: of each kind; `dropout`: of vectors and pooled values.
+    of each kind sees at once, an odd number; `filters`: of each kind; `dropout`: of pooled values.
     """
 
     length: int = 400
