@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from models.parts.layers import WordVectors, check_positive, check_share, highest, mean
+from models.parts.layers import WordVectors, highest, mean
 from models.training.inputs import Inputs
+from models.training.settings import check
 
 READS = ("words",)
 
@@ -30,10 +31,7 @@ class Options:
     word_dropout: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("length", "embedding", "heads"):
-            check_positive(name, getattr(self, name))
-        for name in ("dropout", "word_dropout"):
-            check_share(name, getattr(self, name))
+        check("model", self, above_0=["length", "embedding", "heads"], shares=["dropout", "word_dropout"])
         if self.embedding % self.heads:
             raise ValueError(f"model.embedding={self.embedding} cannot be divided among model.heads={self.heads}")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from models.training.inputs import Inputs
+from models.training.settings import check
 
 READS = ("bags",)
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -28,12 +29,11 @@ class Options:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
+        check("model", self, shares=["dropout"])
         if not 1 <= len(self.hidden) <= 16 or min(self.hidden) < 1:
             raise ValueError(f"model.hidden must hold 1 to 16 widths above 0, not {self.hidden}")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"model.activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.dropout must lie in 0..1, 1 excluded, not {self.dropout}")
 
 
 class Model(nn.Module):

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.parts.layers import WordVectors, check_positive, check_share, highest, mean
+from models.parts.layers import WordVectors, highest, mean
 from models.training.inputs import Inputs, Words
+from models.training.settings import check
 
 READS = ("words",)
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -37,10 +38,7 @@ class Options:
     word_dropout: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("length", "embedding", "hidden", "layers"):
-            check_positive(name, getattr(self, name))
-        for name in ("dropout", "word_dropout"):
-            check_share(name, getattr(self, name))
+        check("model", self, above_0=["length", "embedding", "hidden", "layers"], shares=["dropout", "word_dropout"])
         if self.cell not in CELLS:
             raise ValueError(f"model.cell must be one of {', '.join(CELLS)}, not {self.cell}")
         if self.directions not in (1, 2):

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from models.parts.layers import WordVectors, check_positive, check_share, highest
+from models.parts.layers import WordVectors, highest
 from models.training.inputs import Inputs
+from models.training.settings import check
 
 READS = ("words",)
 
@@ -29,10 +30,7 @@ class Options:
     word_dropout: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("length", "embedding", "filters"):
-            check_positive(name, getattr(self, name))
-        for name in ("dropout", "word_dropout"):
-            check_share(name, getattr(self, name))
+        check("model", self, above_0=["length", "embedding", "filters"], shares=["dropout", "word_dropout"])
         if not self.widths or any(width < 1 or width % 2 == 0 for width in self.widths):
             raise ValueError(f"model.widths must hold odd numbers above 0, not {self.widths}")
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from models.attention import SelfAttention
-from models.parts.layers import WordVectors, check_positive, check_share, highest, mean
+from models.parts.layers import WordVectors, highest, mean
 from models.training.inputs import Inputs
+from models.training.settings import check
 
 READS = ("words",)
 POSITIONS = ("learned", "sinusoidal")
@@ -35,10 +36,12 @@ class Options:
     word_dropout: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("length", "embedding", "n_layers", "n_heads", "feedforward"):
-            check_positive(name, getattr(self, name))
-        for name in ("dropout", "word_dropout"):
-            check_share(name, getattr(self, name))
+        check(
+            "model",
+            self,
+            above_0=["length", "embedding", "n_layers", "n_heads", "feedforward"],
+            shares=["dropout", "word_dropout"],
+        )
         if self.embedding % self.n_heads:
             raise ValueError(f"model.embedding={self.embedding} cannot be divided among model.n_heads={self.n_heads}")
         if self.positions not in POSITIONS:
@@ -61,7 +64,8 @@ class Layer(nn.Module):
     def forward(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
         """The same shape."""
         vectors_BTE = vectors_BTE + self.dropout(self.attention(self.before_attention(vectors_BTE), mask_BT))
-        return vectors_BTE + self.dropout(self.dense(self.before_dense(vectors_BTE)))  # type: ignore[no-any-return]
+        result_BTE: Tensor = vectors_BTE + self.dropout(self.dense(self.before_dense(vectors_BTE)))
+        return result_BTE
 
 
 class Model(nn.Module):

@@ -44,23 +44,3 @@ def highest(values_BTE: Tensor, mask_BT: Tensor) -> Tensor:
 def mean(values_BTE: Tensor, mask_BT: Tensor) -> Tensor:
     """The mean over a document's words, (B, E)."""
     return values_BTE.masked_fill(~mask_BT[:, :, None], 0.0).sum(1) / mask_BT.sum(1, keepdim=True)
-
-
-def check_share(name: str, value: float) -> None:
-    """A probability of dropping something.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not 0 <= value < 1:
-        raise ValueError(f"model.{name} must lie in 0..1, 1 excluded, not {value}")
-
-
-def check_positive(name: str, value: int) -> None:
-    """A number of something.
-
-    Raises:
-        ValueError: it is below 1.
-    """
-    if value < 1:
-        raise ValueError(f"model.{name} must be 1 or more, not {value}")

@@ -44,8 +44,7 @@ class Bundle:
         with torch.inference_mode():
             for some in pieces(lengths[order]):
                 rows = order[some]
-                logits_BC = self.model(tensors(documents.take(rows)))  # noqa: N806
-                result[rows] = logits_BC.softmax(1).numpy()
+                result[rows] = self.model(tensors(documents.take(rows))).softmax(1).numpy()
         return result
 
 
@@ -70,7 +69,8 @@ class Ensemble:
     def score(self, stored: Stored) -> NDArray[np.float32]:
         """Probabilities (B, C) of B documents."""
         scores = np.stack([member.score(stored) for member in self.members])
-        return scores.mean(0, dtype=np.float32)  # type: ignore[no-any-return]
+        mean: NDArray[np.float32] = scores.mean(0, dtype=np.float32)
+        return mean
 
 
 def publish(  # noqa: PLR0913

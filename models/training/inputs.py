@@ -48,6 +48,8 @@ class Inputs:
         """The same on a device."""
         if device.type == "cpu":
             return self
-        bags = self.bags and Bags(*(getattr(self.bags, name).to(device) for name in Bags.__dataclass_fields__))
-        words = self.words and Words(*(getattr(self.words, name).to(device) for name in Words.__dataclass_fields__))
-        return Inputs(bags, words)
+        bags, words = self.bags, self.words
+        return Inputs(
+            bags and Bags(bags.indices_N.to(device), bags.offsets_B.to(device), bags.weights_N.to(device)),
+            words and Words(words.words_BT.to(device), words.lengths_B.to(device)),
+        )

@@ -251,8 +251,8 @@ def learn(
             torch.manual_seed(order.seed(options.seed, step, part.shard))
         there = part.to(work.group.device)
         with torch.autocast(work.group.device.type, torch.bfloat16, enabled=options.autocast):
-            outputs_BC = model(there.inputs)  # noqa: N806
-        losses = loss(options, outputs_BC, there, work.class_weight)
+            outputs = model(there.inputs)
+        losses = loss(options, outputs, there, work.class_weight)
         (losses / batch.weight).backward()  # type: ignore[no-untyped-call]
         gradients.collect()
         own += losses.detach()
@@ -345,10 +345,10 @@ def evaluate(work: Work, model: nn.Module, rows: Ints) -> dict[str, float] | Non
     with torch.inference_mode():
         for part in scored(work.feed, rows, work.place):
             there = part.to(work.group.device)
-            outputs_BC = model(there.inputs)  # noqa: N806
+            outputs = model(there.inputs)
             if options.loss != "mse":
-                confusion += torch.bincount(there.labels * classes + outputs_BC.argmax(1), minlength=classes * classes)
-            total += torch.tensor([loss(options, outputs_BC, there).item(), len(part.labels)], device=total.device)
+                confusion += torch.bincount(there.labels * classes + outputs.argmax(1), minlength=classes * classes)
+            total += torch.tensor([loss(options, outputs, there).item(), len(part.labels)], device=total.device)
             work.witness.alive()
     model.train()
     with work.witness.waiting():

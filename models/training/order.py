@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.ragged import Ints
+
 Words = NDArray[np.uint64]
-Ints = NDArray[np.int64]
 
 POOL = 32  # batches whose documents are sorted by length together
 FEWEST, MOST, PARTS = 4096, 65_536, 16  # documents in a bucket, and into how many buckets a corpus between them falls

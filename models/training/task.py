@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from models.training.settings import check
 from models.training.tfidf import Options as Weighting
 
 CHOICES = {
@@ -87,15 +88,10 @@ class Options:
     def __post_init__(self) -> None:
         self.check_choices()
         self.check_numbers()
-        for name in ABOVE_0:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"train.{name} must be above 0, not {getattr(self, name)}")
+        check("train", self, above_0=ABOVE_0, shares=SHARES)
         for name in NOT_BELOW_0:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"train.{name} must be 0 or more, not {getattr(self, name)}")
-        for name in SHARES:
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"train.{name} must lie in 0..1, 1 excluded, not {getattr(self, name)}")
         self.check_shards()
 
     def check_choices(self) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from models.training.ragged import Ints
+
 Floats = NDArray[np.float32]
 
 
