@@ -1,14 +1,11 @@
 """compare: models trained on one snapshot, side by side: accuracy, cost, and which differences are more than chance."""
 
-import csv
 import dataclasses
-import io
 import itertools
 import math
-import shlex
-import statistics
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow.compute as pc
@@ -19,7 +16,7 @@ from models.training import files as store
 from models.training import metrics, vocabulary, weights
 from models.training.documents import needed, stored
 from models.training.manifest import FILE as MANIFEST
-from pipelines import featurize, files, report, runs, scanning, scoring, train
+from pipelines import comparison, featurize, report, runs, scanning, scoring, train
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError, load
@@ -27,12 +24,6 @@ from pipelines.lake import FEATURES, PREDICTIONS, Lake
 
 LEVEL = 0.05  # below which a difference is called more than chance
 SAMPLE = 2000  # test documents whose scoring is timed
-COLUMNS = (
-    *("model", "seeds", "accuracy", "low", "high", "macro_f1", "parameters", "train_seconds"),
-    *("trained_per_second", "scored_per_second", "megabytes"),
-)
-
-NOT_TRAINS = ("models", "seeds", "grid", "output", "lake", "report")  # keys that say nothing of a single training
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -64,13 +55,13 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         "dataset": lake.dataset,
         "snapshot": snapshot["batch"],
         "trainings": rows,
-        "models": summaries(rows),
+        "models": comparison.summaries(rows),
         "differences": differences(spark, lake, snapshot, rows),
         "seconds": before["seconds"] | {"compare": round(time.monotonic() - began, 2)},
     }
     report.keep(spark, lake, result)
     if config.output:
-        record(config, rows)
+        comparison.record(config, rows)
     return result
 
 
@@ -89,8 +80,9 @@ def check(config: Config) -> None:
     for name in config.models:
         load([f"model={name}"])
     for axis in config.grid:
-        if not any(takes(config, name, values(axis)[0]) for name in config.models):
-            load([*config.arguments, f"model={config.models[0]}", values(axis)[0]])  # says what is wrong with it
+        takers = [name for name in config.models if takes(config, name, axis)] or config.models[:1]
+        for name, value in itertools.product(takers, values(axis)):
+            load([*config.arguments, f"model={name}", value])  # says what is wrong with it
 
 
 def values(axis: str) -> list[str]:
@@ -105,13 +97,13 @@ def values(axis: str) -> list[str]:
     return [f"{key}={value}" for value in given.split("|")]
 
 
-def takes(config: Config, name: str, argument: str) -> bool:
-    """Whether a model has a setting: `model.dropout=0.3` is nothing to one without dropout."""
-    try:
-        load([*config.arguments, f"model={name}", argument])
-    except UserError:
-        return False
-    return True
+def takes(config: Config, name: str, axis: str) -> bool:
+    """Whether a model has an axis's key: `model.dropout=0.3|0.5` is nothing to one without dropout."""
+    for value in values(axis):
+        with suppress(UserError):
+            load([*config.arguments, f"model={name}", value])
+            return True
+    return False
 
 
 def variant(config: Config, name: str, snapshot: dict[str, Any], *arguments: str) -> Config:
@@ -124,7 +116,7 @@ def search(spark: SparkSession, config: Config, name: str, snapshot: dict[str, A
     """The point of the grid whose validation accuracy is highest, of equal ones that of the lowest loss; none without
     a grid. Nothing is learnt of the test split: candidates are not evaluated on it.
     """
-    axes = [values(axis) for axis in config.grid if takes(config, name, values(axis)[0])]
+    axes = [values(axis) for axis in config.grid if takes(config, name, axis)]
     points = [list(point) for point in itertools.product(*axes)]
     if len(points) < 2:
         return points[0]
@@ -174,7 +166,7 @@ def row(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], done: dict[st
 
 def scored_per_second(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], folder: str) -> float:
     """Test documents a second that a bundle scores in one process, from decoded rows; the better of two passes."""
-    bundle = scoring.loaded(folder)
+    bundle = scoring.load(folder)
     columns = ["split", *needed(bundle.reads)]
     for path in lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"]):
         for found in scanning.rows(path, columns, last=snapshot["batch"]):
@@ -188,35 +180,6 @@ def _seconds(bundle: bundles.Bundle | bundles.Ensemble, tests: Any) -> float:
     began = time.perf_counter()
     bundle.score(stored(tests))
     return time.perf_counter() - began
-
-
-def record(config: Config, rows: Sequence[dict[str, Any]]) -> None:
-    """Put the trainings into the CSV file `output=`, each with the command that repeats it."""
-    path = files.absolute(config.output)
-    folder, _, name = path.rpartition("/")
-    older = store.read(path).decode() if name in store.names(folder) else ""
-    kept = {(row["source"], row["model"], row["seed"]): row for row in csv.DictReader(io.StringIO(older))}
-    own = [argument for argument in config.arguments if argument.partition("=")[0] not in NOT_TRAINS]
-    for row in rows:
-        more = [f"model={row['model']}", f"train.seed={row['seed']}", *row["settings"]]
-        command = shlex.join(["spark-submit", "pipelines/train.py", *own, *more])
-        named = {"source": config.names.source, "model": row["model"], "seed": str(row["seed"])}
-        kept[tuple(named.values())] = named | {key: row[key] for key in COLUMNS[2:]} | {"command": command}
-    text = io.StringIO()
-    table = csv.DictWriter(text, ["source", "model", "seed", *COLUMNS[2:], "command"], lineterminator="\n")
-    table.writeheader()
-    table.writerows(kept[key] for key in sorted(kept))
-    store.write(path, text.getvalue().encode())
-
-
-def summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row a model, the means of its seeds; the interval is of all its seeds' predictions together."""
-    found = []
-    for name in dict.fromkeys(row["model"] for row in rows):
-        own = [row for row in rows if row["model"] == name]
-        means = {key: statistics.fmean(row[key] for row in own) for key in COLUMNS[2:]}
-        found.append({"model": name, "seeds": len(own), **means, "parameters": own[0]["parameters"]})
-    return found
 
 
 def differences(
@@ -250,26 +213,5 @@ def correct(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], run: str)
     return found
 
 
-def table(result: dict[str, Any]) -> str:
-    """The comparison for people: a line a model, then a line a pair."""
-    heads = [name.replace("_", " ") for name in COLUMNS]
-    lines = [heads, *([_cell(name, model[name]) for name in COLUMNS] for model in result["models"])]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(heads))]
-    text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    for pair in result["differences"]:
-        verdict = "more than chance" if pair["more_than_chance"] else "may be chance"
-        text.append(
-            f"{pair['one']} against {pair['other']}: {pair['only_one']} and {pair['only_other']} documents that only"
-            f" one of them has right, p = {pair['p']:.2g}: {verdict}"
-        )
-    return "\n".join(text)
-
-
-def _cell(name: str, value: Any) -> str:
-    if name in ("accuracy", "low", "high", "macro_f1"):
-        return f"{value:.4f}"
-    return f"{value:,.1f}" if name in ("megabytes", "train_seconds") else f"{value:,.0f}" if name != "model" else value
-
-
 if __name__ == "__main__":
-    main("compare", run, __doc__, show=table)
+    main("compare", run, __doc__, show=comparison.table)

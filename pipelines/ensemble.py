@@ -6,6 +6,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from models.training import bundle as bundles
+from models.training import files as store
 from pipelines import evaluate, featurize, report, scoring
 from pipelines import lake as lakes
 from pipelines.command import main
@@ -16,7 +17,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Unite `bundles=` into one, which `evaluate` and `predict` take as they take any other.
 
     Raises:
-        UserError: fewer than two bundles, one that cannot be used, or some that do not fit together.
+        UserError: fewer than two bundles, one that cannot be used, some that do not fit together, or `run=` is taken.
     """
     if len(config.bundles) < 2:
         raise UserError("bundles=[<folder>,<folder>,...] is missing: two bundles or more")
@@ -25,6 +26,8 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     lake = lakes.of(config)
     identity = config.run or report.new_run()
     folder = f"{lake.root}/{lake.dataset}/bundles/{identity}"
+    if store.names(folder):
+        raise UserError(f"run={identity} is there already: {folder}")
     before = report.rows(spark, config, featurize.update(spark, config))
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     began = time.monotonic()

@@ -37,9 +37,8 @@ def manifest(path: str) -> dict[str, Any]:
         raise UserError(f"{path} is not a bundle that can be used: {error}") from error
 
 
-@cache
-def loaded(path: str) -> Bundle | Ensemble:
-    """A bundle ready to score, once a process.
+def load(path: str) -> Bundle | Ensemble:
+    """A bundle ready to score.
 
     Raises:
         UserError: it is torn, tampered with or foreign.
@@ -48,6 +47,9 @@ def loaded(path: str) -> Bundle | Ensemble:
         return bundles.load(path, models=known())
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+loaded = cache(load)  # in a worker, which scores many batches with one
 
 
 def best(bundle: Bundle | Ensemble, stored: Stored) -> tuple[pa.Array, pa.Array]:

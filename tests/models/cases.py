@@ -120,14 +120,14 @@ def work_of(task: Task) -> Work:
 
 
 def make_bundle(folder: Path, model: str, options: dict[str, Any]) -> Path:
-    """A bundle with random weights of standard deviation 1."""
+    """A bundle with random weights, those for the padding too."""
     rows = corpus(30)
     write_vocabulary(folder, rows)
     torch.manual_seed(3)
     built = architecture.build(model, options, terms=TERMS, classes=len(LABELS))
     with torch.no_grad():
         for parameter in built.parameters():
-            parameter.normal_()
+            parameter.normal_(std=parameter.shape[-1] ** -0.5)  # so that outputs neither vanish nor saturate
     weights.save(str(folder), built)
     seal(folder, model=model, options=options, documents=len(rows))
     return folder

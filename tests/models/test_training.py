@@ -95,15 +95,12 @@ def test_gradients_reach_every_parameter(name: str) -> None:
             assert (parameter.grad.abs().sum(1) > 0).all(), "a term learns nothing"
 
 
-BUNDLES = [
-    ("logistic", {}),
+BUNDLES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in MODELS),
     ("mlp", {"hidden": [32], "dropout": 0.5}),
     ("mlp", {"hidden": [8, 4], "activation": "tanh"}),
-    ("textcnn", {"embedding": 8, "filters": 6}),
     ("rnn", {"embedding": 6, "hidden": 4, "cell": "rnn", "directions": 1, "layers": 2}),
     ("rnn", {"embedding": 6, "hidden": 4, "cell": "gru", "length": 9}),
-    ("rnn", {"embedding": 6, "hidden": 4}),
-    ("attention", {"embedding": 8, "heads": 2}),
     ("transformer", {"embedding": 8, "n_layers": 2, "n_heads": 2, "feedforward": 12}),
     ("transformer", {"embedding": 8, "positions": "sinusoidal", "length": 9}),
 ]

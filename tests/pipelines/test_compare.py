@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from models.training import metrics
 from models.training.task import Task
-from pipelines import compare, ensemble
+from pipelines import compare, comparison, ensemble
 from pipelines.config import Config, UserError, load
 from pipelines.lake import PREDICTIONS, RUNS
 from tests.conftest import documents, table, write_json
@@ -57,7 +57,7 @@ def test_models_are_compared_once(
     )
     assert (pair["only_one"], pair["only_other"]) == (len(one - other), len(other - one))
     assert pair["p"] == metrics.mcnemar(len(one - other), len(other - one))
-    shown = compare.table(result).splitlines()
+    shown = comparison.table(result).splitlines()
     assert shown[0].split()[:3] == ["model", "seeds", "accuracy"]
     assert [line.split()[0] for line in shown[1:3]] == ["logistic", "mlp"]
 
@@ -80,6 +80,8 @@ def test_models_are_compared_once(
     united = ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders}]"))
     predicted = table(spark, config, PREDICTIONS).where(f"run = '{united['run']}'")
     assert united["metrics"]["test"]["documents"] == predicted.count() > 40
+    with pytest.raises(UserError, match=f"run={first['mlp']} is there already"):
+        ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders}]", f"run={first['mlp']}"))
     with pytest.raises(UserError, match="two bundles or more"):
         ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders.split(',')[0]}]"))
 
@@ -116,6 +118,7 @@ def test_a_grid_is_searched_by_validation_alone(
         (["models=[mlp]", "grid=[train.lr]"], "'train.lr' of grid= is not of the form"),
         (["models=[mlp]", "grid=[train.ls=1|2]"], "unknown key 'train.ls'; did you mean 'train.loss'"),
         (["models=[logistic]", "grid=[model.dropout=0.1|0.2]"], "unknown key 'model.dropout'"),
+        (["models=[logistic,mlp]", "grid=[model.dropout=0.1|2]"], "model.dropout must lie in 0..1"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
