@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from pipelines import compare
 from pipelines import config as configuration
 from pipelines.config import Config
 from tests.conftest import documents, last_json
@@ -98,6 +99,18 @@ def test_submitted_by_hand() -> None:
         "model.dropout=0.5",
     ):
         assert key in helped.stdout
+
+
+def test_comparisons() -> None:
+    """Understood as they are written; they run in tests/pipelines/test_compare.py."""
+    several, searched, united = (
+        configuration.load(shlex.split(command, comments=True)[2:]) for command in commands("Compare models")
+    )
+    compare.check(several)
+    compare.check(searched)
+    assert (several.models, several.seeds) == (["logistic", "mlp", "attention"], 3)
+    assert len(compare.values(searched.grid[0])) == 2
+    assert len(united.bundles) == 2
 
 
 def test_each_key_of_the_table_is_one() -> None:
