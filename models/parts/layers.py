@@ -24,13 +24,13 @@ class WordVectors(nn.Module):
         nn.init.normal_(self.table.weight, std=std)
         with torch.no_grad():
             self.table.weight[PADDING] = 0
-        self.word_dropout = word_dropout
+        self.dropout = nn.Dropout(word_dropout)
 
     def forward(self, words: Words) -> Tensor:
         """vectors_BTE, zero where there is padding."""
         words_BT, mask_BT = words.words_BT, words.mask_BT
-        if self.training and self.word_dropout:
-            dropped_BT = torch.rand(words_BT.shape, device=words_BT.device) < self.word_dropout
+        if self.training and self.dropout.p:
+            dropped_BT = self.dropout(torch.ones_like(words_BT, dtype=torch.float32)) == 0
             words_BT = words_BT.masked_fill(dropped_BT & mask_BT, UNKNOWN)
         vectors_BTE: Tensor = self.table(words_BT) * mask_BT[:, :, None]  # whatever a bundle holds for the padding
         return vectors_BTE

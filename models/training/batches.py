@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from queue import Full, Queue
 from threading import Event, Lock, Thread
 
@@ -20,15 +19,15 @@ from models.training.ragged import Ints
 
 @dataclass(frozen=True)
 class Part:
-    """One shard's documents of a global batch, or a piece of them: `inputs`, `labels` (B,), `targets` (B,).
+    """Documents of a global batch that go through the model at once: `inputs`, `labels` (B,), `targets` (B,).
 
-    `shard` is set in the first piece of a shard.
+    `shards`: (shard, documents) of each shard that they belong to, one behind the other.
     """
 
     inputs: Inputs
     labels: Tensor
     targets: Tensor
-    shard: int | None = None
+    shards: tuple[tuple[int, int], ...] = ()
 
     def to(self, device: torch.device) -> "Part":
         """The same on a device."""
@@ -161,7 +160,8 @@ def batches(
             if buffer:  # or this rank has no document of this batch
                 documents, buffer = buffer.slice(0, end - taken), buffer.slice(end - taken, len(buffer))
                 rows, shards = item.rows[item.mine[taken:end]], shard_of[taken:end]
-                parts = list(_parts(feed.index, rows, documents, shards, plan.pieces))
+                longest = min(feed.reader.encoder.reads.length, int(feed.index.length[whole].max()))
+                parts = list(_parts(feed.index, rows, documents, shards, pieces=plan.pieces, longest=longest))
             taken = end
             yield item.number, number + 1, Batch(parts, len(whole), _weight(feed.index, whole, plan))
 
@@ -190,23 +190,37 @@ def _read(feed: Feed, plan: Plan, place: Place, epoch: int, step: int) -> Iterat
         step = 0
 
 
-def _parts(index: Index, rows: Ints, documents: Documents, shards: Ints, number_of_pieces: int) -> Iterator[Part]:
-    for shard in np.unique(shards):
-        chosen = np.flatnonzero(shards == shard)
-        own = documents if len(chosen) == len(rows) else documents.take(chosen)
-        bounds = np.linspace(0, len(chosen), min(number_of_pieces, len(chosen)) + 1).astype(int)
-        for number, (start, end) in enumerate(pairwise(bounds)):
-            piece = rows[chosen[start:end]]
-            yield part(index, piece, own.slice(start, end), shard=None if number else int(shard))
+def _parts(
+    index: Index, rows: Ints, documents: Documents, shards: Ints, *, pieces: int, longest: int
+) -> Iterator[Part]:
+    """A rank's documents of a global batch, cut into `pieces`, each with its part of every shard.
+
+    Words are padded to the whole batch's `longest`, so that dropout's numbers fall on the same words on any rank.
+    """
+    piece = np.zeros_like(shards)
+    if pieces > 1:
+        for shard in np.unique(shards):
+            own = shards == shard
+            piece[own] = np.arange(own.sum()) * pieces // own.sum()
+    for number in np.unique(piece):
+        mine = np.flatnonzero(piece == number)
+        mine = mine[np.argsort(shards[mine], kind="stable")]
+        names, counts = np.unique(shards[mine], return_counts=True)
+        whole = len(names) == 1 and len(mine) == len(rows)
+        some = documents if whole else documents.take(mine)
+        share = tuple(zip(names.tolist(), counts.tolist(), strict=True))
+        yield part(index, rows[mine], some, shards=share, longest=longest)
 
 
-def part(index: Index, rows: Ints, documents: Documents, *, shard: int | None = None) -> Part:
-    """Documents of the index as tensors."""
+def part(
+    index: Index, rows: Ints, documents: Documents, *, shards: tuple[tuple[int, int], ...] = (), longest: int = 0
+) -> Part:
+    """Documents of the index as tensors; their words padded to `longest` at least."""
     return Part(
-        inputs=tensors(documents),
+        inputs=tensors(documents, longest=longest),
         labels=torch.from_numpy(index.label[rows]),
         targets=torch.from_numpy(index.target[rows]),
-        shard=shard,
+        shards=shards,
     )
 
 

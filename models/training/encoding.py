@@ -102,22 +102,22 @@ class Encoder:
         return Ragged((found.astype(np.int32),), sequence.offsets)
 
 
-def tensors(documents: Documents) -> Inputs:
-    """Documents as tensors; the words padded to the longest document's."""
+def tensors(documents: Documents, *, longest: int = 0) -> Inputs:
+    """Documents as tensors; the words padded to the longest document's number, or to `longest`."""
     bags = words = None
     if documents.bags is not None:
         indices, weights = documents.bags.columns
         starts = documents.bags.offsets[:-1]
         bags = Bags(torch.from_numpy(indices), torch.from_numpy(starts), torch.from_numpy(weights))
     if documents.words is not None:
-        words = padded(documents.words)
+        words = padded(documents.words, longest)
     return Inputs(bags, words)
 
 
-def padded(rows: Ragged) -> Words:
-    """Sequences as one rectangle."""
+def padded(rows: Ragged, longest: int = 0) -> Words:
+    """Sequences as one rectangle, `longest` wide at least."""
     lengths = np.maximum(rows.lengths, 1)
-    rectangle = np.full((len(rows), int(lengths.max(initial=1))), PADDING, np.int64)
+    rectangle = np.full((len(rows), max(longest, int(lengths.max(initial=1)))), PADDING, np.int64)
     rectangle[:, 0] = UNKNOWN  # of a document without a word
     inside = np.arange(rectangle.shape[1]) < rows.lengths[:, None]
     rectangle[inside] = rows.columns[0]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from models.training import architecture, checkpoint, distributed, files, metrics, order, proof, vocabulary, weights
@@ -18,10 +18,10 @@ from models.training.batches import Batch, Feed, Place, Plan, batches, scored
 from models.training.distributed import Group
 from models.training.documents import Reader, Wanted, read_index, validation
 from models.training.encoding import Encoder
-from models.training.gradients import Gradients
 from models.training.history import History, resident_mb
+from models.training.learner import Learner
 from models.training.losses import balanced, loss
-from models.training.optimization import factor, optimizer, set_rate, shrink
+from models.training.optimization import factor, set_rate, shrink
 from models.training.progress import Reporter
 from models.training.ragged import Ints
 from models.training.state import REFIT, SEARCH, Outcome, Saved, State, restore
@@ -155,12 +155,10 @@ def train(
     outputs = 1 if options.loss == "mse" else len(task.labels)
     terms = work.feed.reader.encoder.terms
     model = architecture.build(task.model, task.options, terms=terms, classes=outputs)
-    model.to(group.device)
-    gradients = Gradients(model, group)
-    descent = optimizer(options, model.parameters())
+    learner = Learner.of(model, options, group)
     kept: dict[str, Tensor] = {}
     if saved:
-        state, kept = saved[1], restore(saved[0], model, descent)
+        state, kept = saved[1], restore(saved[0], model, learner.descent)
     class_weight = None if work.class_weight is None else work.class_weight.cpu().numpy()
     plan = Plan(rows, options.batch, epochs, options.seed, options.accumulate, class_weight)
     reporter = Reporter(epochs, plan.steps, enabled=task.progress and group.rank == 0, refit=bool(state.phase))
@@ -169,9 +167,9 @@ def train(
         for _, _, batch in stream:
             done = state.step + (state.epoch - 1) * plan.steps
             rate = options.lr * state.plateau.factor * factor(options, done, steps=epochs * plan.steps)
-            set_rate(descent, rate)
+            set_rate(learner.descent, rate)
             before = time.monotonic()
-            total = learn(work, model, gradients, descent, batch, state.steps, rate)
+            total = learn(work, learner, batch, state.steps, rate)
             work.stepping += time.monotonic() - before
             work.seen += batch.documents
             state.step, state.steps = state.step + 1, state.steps + 1
@@ -184,40 +182,38 @@ def train(
                 if options.patience and state.epoch - 1 - state.best.epochs >= options.patience:
                     break
             if due(work, state.steps):
-                save(work, state, model, descent, kept)
+                save(work, state, learner, kept)
     if kept:
         model.load_state_dict(kept)
     return model, state
 
 
-def learn(
-    work: Work, model: nn.Module, gradients: Gradients, descent: optim.Optimizer, batch: Batch, step: int, rate: float
-) -> float:
+def learn(work: Work, learner: Learner, batch: Batch, step: int, rate: float) -> float:
     """One step on a global batch; the sum of its losses over all ranks.
 
     Raises:
         ValueError: that is no number.
     """
-    options = work.task.train
-    gradients.clear()
+    options, model = work.task.train, learner.model
+    learner.gradients.clear()
+    learner.streams.begin(step)
     own = torch.zeros((), device=work.group.device)
     for part in batch.parts:
-        if part.shard is not None:
-            torch.manual_seed(order.seed(options.seed, step, part.shard))
+        learner.streams.deal(part.shards)
         there = part.to(work.group.device)
         with torch.autocast(work.group.device.type, torch.bfloat16, enabled=options.autocast):
             outputs = model(there.inputs)
         losses = loss(options, outputs, there, work.class_weight)
         (losses / batch.weight).backward()  # type: ignore[no-untyped-call]
-        gradients.collect()
+        learner.gradients.collect()
         own += losses.detach()
     with work.witness.waiting():
-        total = gradients.sync(own)
+        total = learner.gradients.sync(own)
     if not math.isfinite(total):
         raise ValueError(f"the loss is {total} at step {step + 1}: try a lower train.lr")
     if options.clip:
         clip_grad_norm_(model.parameters(), options.clip)
-    descent.step()
+    learner.descent.step()
     if options.l1:
         shrink(model.parameters(), rate * options.l1)
     return total
@@ -260,9 +256,9 @@ def due(work: Work, steps: int) -> bool:
     return bool(by_step or (options.checkpoint_s and time.monotonic() - work.saved >= options.checkpoint_s))
 
 
-def save(work: Work, state: State, model: nn.Module, descent: optim.Optimizer, kept: dict[str, Tensor]) -> None:
+def save(work: Work, state: State, learner: Learner, kept: dict[str, Tensor]) -> None:
     """Write a checkpoint."""
-    tensors = state_tensors(model, descent, kept) | {"history": work.history.tensor()}
+    tensors = state_tensors(learner.model, learner.descent, kept) | {"history": work.history.tensor()}
     checkpoint.save(work.task.folder, state.steps, tensors, asdict(state))
     work.saved = time.monotonic()
     work.witness.alive()

@@ -21,9 +21,8 @@ import torch
 from models.training import architecture, history, vocabulary
 from models.training.batches import Feed, Plan, batches
 from models.training.distributed import Group
-from models.training.gradients import Gradients
+from models.training.learner import Learner
 from models.training.loop import Work, learn, prepare
-from models.training.optimization import optimizer
 from models.training.proof import Witness
 from models.training.task import Options, Task
 from models.training.tfidf import Options as Weighting
@@ -99,10 +98,10 @@ def _speed(work: Work, stream: Callable[[], Any]) -> float:
     torch.manual_seed(0)
     terms, classes = work.feed.reader.encoder.terms, len(work.task.labels)
     model = architecture.build("mlp", work.task.options, terms=terms, classes=classes)
-    both, descent = Gradients(model, work.group), optimizer(work.task.train, model.parameters())
+    learner = Learner.of(model, work.task.train, work.group)
     documents, began = 0, time.monotonic()
     for step, batch in enumerate(stream()):
-        learn(work, model, both, descent, batch, step, 1e-3)
+        learn(work, learner, batch, step, 1e-3)
         documents += batch.documents
     return documents / (time.monotonic() - began)
 
@@ -111,7 +110,7 @@ STEP = """
 import json, sys, time, torch
 from torch import nn
 from models.training import distributed
-from models.training.gradients import Gradients
+from models.training.learner import Learner
 from models.training.optimization import optimizer
 from models.training.task import Options
 rows, width, size, length, sparse, steps = map(int, sys.argv[1:])

@@ -18,7 +18,7 @@ def fit(task: Task, fault: str, rank: int, step: int) -> dict[str, Any]:
     def learn_faultily(*values: Any) -> float:
         taken[0] += 1
         if taken[0] == step and int(os.environ["RANK"]) == rank:
-            meet(fault, values[1])
+            meet(fault, values[1].model)
         if fault == "slow" and int(os.environ["RANK"]) == rank:
             time.sleep(0.05)
         return learn(*values)
