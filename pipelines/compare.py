@@ -16,11 +16,11 @@ from models.training import files as store
 from models.training import metrics, vocabulary, weights
 from models.training.documents import needed, stored
 from models.training.manifest import FILE as MANIFEST
-from pipelines import comparison, featurize, report, runs, scanning, scoring, train
+from pipelines import comparison, featurize, figures, report, runs, scanning, scoring, train
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError, load
-from pipelines.lake import FEATURES, PREDICTIONS, Lake
+from pipelines.lake import FEATURES, Lake
 
 LEVEL = 0.05  # below which a difference is called more than chance
 SAMPLE = 2000  # test documents whose scoring is timed
@@ -78,7 +78,8 @@ def check(config: Config) -> None:
     if len(set(config.models)) < len(config.models):
         raise UserError("models= names one model twice")
     for name in config.models:
-        load([f"model={name}"])
+        if load([*config.arguments, f"model={name}"]).train.loss == "mse":
+            raise UserError(f"models are compared by the labels that they find; {name} learns a number")
     for axis in config.grid:
         takers = [name for name in config.models if takes(config, name, axis)] or config.models[:1]
         for name, value in itertools.product(takers, values(axis)):
@@ -207,9 +208,12 @@ def differences(
 def correct(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], run: str) -> set[str]:
     """The ids of the test documents that a run has right."""
     found: set[str] = set()
-    for some in lakes.scan(spark, lake, PREDICTIONS, run, run, ["snapshot", "id", "labels", "predicted"]):
-        hits = pc.equal(pc.list_element(some["labels"], 0), some["predicted"])
-        found.update(some.filter(pc.and_(hits, pc.equal(some["snapshot"], snapshot["batch"])))["id"].to_pylist())
+    columns = ["id", "labels", "predicted", "predicted_labels"]
+    for some in figures.predictions(spark, lake, run, snapshot["batch"], columns):
+        for row in some.to_pylist():
+            several = row["predicted_labels"]
+            right = row["labels"][0] == row["predicted"] if several is None else {*row["labels"]} == {*several}
+            found.update([row["id"]] if right else [])
     return found
 
 

@@ -3,18 +3,15 @@
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from models.training import metrics
 from models.training.documents import needed, stored
-from pipelines import featurize, report, scanning, scoring, writing
+from pipelines import featurize, figures, report, scanning, scoring, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError
@@ -73,9 +70,9 @@ def scored(spark: SparkSession, lake: Lake, identity: str, snapshot: int) -> boo
 def score(
     spark: SparkSession, lake: Lake, folder: str, snapshot: dict[str, Any], identity: str
 ) -> dict[str, Any] | None:
-    """Predict the labelled test documents of a snapshot into `predictions`, and count.
+    """Predict the labelled test documents of a snapshot (or those with a target) into `predictions`, and count.
 
-    None where there is no labelled test document.
+    None where there is none.
     """
     paths = lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"])
     target = lakes.target(lake, PREDICTIONS)
@@ -84,52 +81,27 @@ def score(
             predict = predictor(folder, identity, snapshot["batch"], paths, target.columns)
             told = writing.written(scanning.spread(spark, paths), writing.chained(predict, writing.sink(target)))
             lakes.commit(spark, lake, PREDICTIONS, identity, told, transaction=(f"{identity}/{snapshot['batch']}", 1))
-    return counted(spark, lake, identity, snapshot["batch"], scoring.manifest(folder)["labels"])
+    return figures.of_run(spark, lake, identity, snapshot["batch"], scoring.manifest(folder))
 
 
 def predictor(folder: str, identity: str, snapshot: int, paths: list[str], columns: pa.Schema) -> writing.Worker:
-    """A worker's function: numbers of files in `paths` -> `lake.PREDICTIONS`, for the labelled test documents."""
+    """A worker's function: numbers of files in `paths` -> `lake.PREDICTIONS`, for test documents of known truth."""
 
     def predict(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = scoring.loaded(folder)
-        wanted = ["id", "split", "labels", *needed(bundle.reads)]
+        wanted = ["id", "split", "labels", "target", *needed(bundle.reads)]
         for path in scanning.assigned(numbers, paths):
             for rows in scanning.rows(path, wanted, last=snapshot):
                 labelled = pc.greater(pc.list_value_length(rows["labels"]), 0)
-                tests = rows.filter(pc.and_(labelled, pc.equal(rows["split"], "test")))
-                best, probability = scoring.best(bundle, stored(tests))
+                known = pc.is_valid(rows["target"]) if bundle.kind == "target" else labelled
+                tests = rows.filter(pc.and_(known, pc.equal(rows["split"], "test")))
                 run, number = pa.scalar(identity), pa.scalar(snapshot, pa.int64())
                 named = [pa.repeat(value, tests.num_rows) for value in (run, number)]
-                found = [*named, tests["id"], tests["labels"], best, probability]
+                given = [tests[name] for name in ("id", "labels", "target")]
+                found = [*named, *given, *scoring.answers(bundle, stored(tests)).columns]
                 yield pa.RecordBatch.from_arrays(found, schema=columns)
 
     return predict
-
-
-def counted(spark: SparkSession, lake: Lake, identity: str, batch: int, labels: list[str]) -> dict[str, Any] | None:
-    """Exact figures of a run's predictions for a snapshot; a label that the bundle lacks counts as wrong."""
-    pairs: Counter[tuple[str, str]] = Counter()
-    for rows in lakes.scan(spark, lake, PREDICTIONS, identity, identity, ["snapshot", "labels", "predicted"]):
-        these = rows.filter(pc.equal(rows["snapshot"], batch))
-        given = pc.list_element(these["labels"], 0).to_pylist()
-        pairs.update(zip(given, these["predicted"].to_pylist(), strict=True))
-    if not pairs:
-        return None
-    names = sorted({*labels, *(label for label, _ in pairs)})
-    confusion = np.zeros((len(names), len(names)), np.int64)
-    for (label, predicted), number in pairs.items():
-        confusion[names.index(label), names.index(predicted)] = number
-    classes = metrics.per_class(confusion)
-    unknown = [names.index(name) for name in names if name not in labels]
-    return metrics.summary(confusion) | {
-        "documents": int(confusion.sum()),
-        "unknown_label": int(confusion[unknown].sum()),
-        "classes": {
-            name: {figure: float(values[number]) for figure, values in classes.items()}
-            for number, name in enumerate(names)
-        },
-        "confusion": confusion.tolist(),
-    }
 
 
 if __name__ == "__main__":

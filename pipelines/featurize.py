@@ -115,10 +115,10 @@ def _sorted(pending: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def learnt(documents: pa.RecordBatch) -> list[str]:
-    """The labels that models may learn from these documents: the first of each that is not in the test split."""
+    """The labels that models may learn from these documents: those of each that is not in the test split."""
     labelled = pc.greater(pc.list_value_length(documents["labels"]), 0)
     used = documents.filter(pc.and_(labelled, pc.not_equal(documents["split"], "test")))
-    found: list[str] = pc.unique(pc.list_element(used["labels"], 0)).to_pylist()
+    found: list[str] = pc.unique(pc.list_flatten(used["labels"])).to_pylist()
     return found
 
 

@@ -32,6 +32,8 @@ class Options(Protocol):
     @property
     def split(self) -> str | None: ...  # noqa: D102
     @property
+    def target(self) -> str | None: ...  # noqa: D102
+    @property
     def encoding(self) -> str: ...  # noqa: D102
     @property
     def max_bytes(self) -> int: ...  # noqa: D102
@@ -42,14 +44,23 @@ class Options(Protocol):
 
 
 class Row(NamedTuple):
-    """One row of a foreign file, unchecked; a rejected row's digest is that of `raw`, or else of the first four."""
+    """One row of a foreign file, unchecked; a rejected row's digest is that of `raw`, or else of its `values`."""
 
     text: Any = None
     label: Any = None
     id: Any = None
     split: Any = None
+    target: Any = None
     reason: str | None = None
     raw: bytes | None = None
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """What the file says."""
+        return self[: len(ROLES)]
+
+
+ROLES = ("text", "label", "id", "split", "target")
 
 
 class BrokenFile(ValueError):
@@ -135,7 +146,7 @@ def parquet_rows(path: str, options: Options) -> Iterator[Row]:
         _require(names, table.schema_arrow.names)
         for batch in table.iter_batches(batch_size=BATCH_ROWS, columns=sorted(set(names.values()))):
             nothing = [None] * batch.num_rows
-            columns = [batch[names[role]].to_pylist() if role in names else nothing for role in Row._fields[:4]]
+            columns = [batch[names[role]].to_pylist() if role in names else nothing for role in ROLES]
             yield from map(Row, *columns)
 
 
@@ -156,8 +167,7 @@ FORMATS: dict[str, Callable[[str, Options], Iterator[Row]]] = {
 
 def wanted(options: Options) -> dict[str, str]:
     """The columns asked for, by their role."""
-    roles = {"text": options.text, "label": options.label, "id": options.id, "split": options.split}
-    return {role: name for role, name in roles.items() if name}
+    return {role: name for role in ROLES if (name := getattr(options, role))}
 
 
 def check_file(path: str, kind: str, encoding: str = "utf-8") -> None:

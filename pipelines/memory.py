@@ -21,7 +21,8 @@ UNITS = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2}
 
 def needed_mb(task: Task, terms: int) -> int:
     """An estimate for one rank."""
-    model = bundle.sketch({"model": task.model, "options": task.options, "labels": task.labels}, terms=terms)
+    described = {"model": task.model, "options": task.options, "labels": task.labels, "task": {"kind": task.kind}}
+    model = bundle.sketch(described, terms=terms)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
     return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB)
 

@@ -24,8 +24,7 @@ OUTPUT = pa.schema(
         "path": pa.string(),
         "row": pa.int64(),
         "id": pa.string(),
-        "predicted": pa.string(),
-        "probability": pa.float32(),
+        **{field.name: field.type for field in scoring.ANSWERS},
         "reason": pa.string(),
     }
 )
@@ -50,14 +49,14 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     with step(spark, f"predict: {planned.num_rows:,} files"):
         rows = predicted(spark, config, planned, folder, scoring.features(manifest))
         rows.write.format("delta").mode("overwrite").save(output)
-    totals = spark.read.format("delta").load(output).agg(F.count("*"), F.count("predicted")).first()
+    totals = spark.read.format("delta").load(output).agg(F.count("*"), F.count("reason")).first()
     assert totals
     return {
         "job": "predict",
         "status": "done",
         "model": manifest["model"],
         "source": config.names.source,
-        "rows": {"read": totals[0], "predicted": totals[1], "rejected": totals[0] - totals[1]},
+        "rows": {"read": totals[0], "predicted": totals[0] - totals[1], "rejected": totals[1]},
         "seconds": {"predict": round(time.monotonic() - began, 2)},
         "bundle": folder,
         "output": output,
@@ -83,25 +82,18 @@ def scorer(folder: str, options: words.Options) -> Worker:
             found = words.terms([words.normalise(text or "") for text in batch["text"].to_pylist()], options)
             terms = Ragged((found.ids[found.codes], found.counts), found.offsets)
             sequence = Ragged((found.words,), found.word_offsets)
-            best, probability = scoring.best(bundle, Stored(terms, sequence))
+            answers = scoring.answers(bundle, Stored(terms, sequence)).columns
             readable = pc.is_null(batch["reason"])
-            nothing = pa.scalar(None)
-            yield pa.RecordBatch.from_arrays(
-                [
-                    *(batch[name] for name in ("path", "row", "id")),
-                    pc.if_else(readable, best, nothing.cast(pa.string())),
-                    pc.if_else(readable, probability, nothing.cast(pa.float32())),
-                    batch["reason"],
-                ],
-                schema=OUTPUT,
-            )
+            said = [pc.if_else(readable, column, pa.scalar(None, column.type)) for column in answers]
+            named = [batch[name] for name in ("path", "row", "id")]
+            yield pa.RecordBatch.from_arrays([*named, *said, batch["reason"]], schema=OUTPUT)
 
     return score
 
 
 def unlabelled(options: Any) -> Any:
     """The source's options without what prediction has no use for, so that a missing label rejects no row."""
-    unwanted = {"label", "split"} & {field.name for field in dataclasses.fields(options)}
+    unwanted = {"label", "split", "target"} & {field.name for field in dataclasses.fields(options)}
     return dataclasses.replace(options, **dict.fromkeys(unwanted))
 
 

@@ -1,9 +1,11 @@
 """From planned files to raw documents: the worker's side of `ingest` and `predict`."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -27,6 +29,7 @@ RAW = pa.schema(
         "id": pa.string(),
         "text": pa.string(),
         "labels": pa.list_(pa.string()),
+        "target": pa.float64(),
         "split": pa.string(),
         "digest": pa.string(),
         "reason": pa.string(),
@@ -47,10 +50,15 @@ AS_IT_IS = Step(iter, RAW)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a row must keep to: its text's size in UTF-8, and whether it needs a label."""
+    """What a row must keep to: its text's size in UTF-8, and whether it needs a label or a target.
+
+    `label_separator` divides a label's text into several.
+    """
 
     max_bytes: int
     label_needed: bool
+    target_needed: bool = False
+    label_separator: str | None = None
 
 
 def by_file(plan: DataFrame, reader: Reader, limits: Limits, step: Step) -> DataFrame:
@@ -102,33 +110,33 @@ def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> R
 
 def checked(
     rows: Iterable[Row], name: str, limits: Limits
-) -> Iterator[tuple[str | None, str | None, list[str], str | None, str | None, str | None]]:
-    """(id, text, labels, split, digest, reason) of each row; `reason` and digest are set, the text not, if it is bad.
+) -> Iterator[tuple[str | None, str | None, list[str], float | None, str | None, str | None, str | None]]:
+    """(id, text, labels, target, split, digest, reason) of each row; of a bad one, the last two alone.
 
     A row without an id of its own gets one: the SHA-256 of its file's name and its text, and of which occurrence it
     is where the same test text stands in a file more than once (no row of a published test split is dropped).
     """
     seen: Counter[str] = Counter()
     for row in rows:
-        labels = _labels(row.label)
-        reason = row.reason or _problem(row, labels, limits)
+        labels, target = _labels(row.label, limits.label_separator), _number(row.target)
+        reason = row.reason or _problem(row, labels, target, limits)
         if reason:
-            raw = repr(row[:4]).encode("utf-8", "surrogatepass") if row.raw is None else row.raw
-            yield None, None, [], None, _sha256(raw), reason
+            raw = repr(row.values).encode("utf-8", "surrogatepass") if row.raw is None else row.raw
+            yield None, None, [], None, None, _sha256(raw), reason
             continue
         split = str(row.split).strip().lower() if row.split else None
         if row.id not in (None, ""):
-            yield str(row.id), row.text, labels, split, None, None
+            yield str(row.id), row.text, labels, target, split, None, None
             continue
         identity = _sha256(f"{name}\0{row.text}".encode())[:32]
         if split == "test":
             seen[identity] += 1
             if seen[identity] > 1:
                 identity = _sha256(f"{identity}\0{seen[identity]}".encode())[:32]
-        yield identity, row.text, labels, split, None, None
+        yield identity, row.text, labels, target, split, None, None
 
 
-def _problem(row: Row, labels: list[str], limits: Limits) -> str | None:
+def _problem(row: Row, labels: list[str], target: float | None, limits: Limits) -> str | None:
     """What is wrong with a row that its format could read, or nothing."""
     if row.text is None:
         return "no text"
@@ -143,16 +151,38 @@ def _problem(row: Row, labels: list[str], limits: Limits) -> str | None:
     first = row.text[:100].lstrip()[:1]  # mostly enough to know that normalising leaves something
     if not (first and first.isprintable()) and not normalise(row.text):
         return "no text"
+    return _unknown(row, labels, target, limits)
+
+
+def _unknown(row: Row, labels: list[str], target: float | None, limits: Limits) -> str | None:
+    """What a row should say of its text and does not."""
     if limits.label_needed and not labels:
         return "no label"
+    if limits.target_needed and target is None:
+        return "no target" if row.target in (None, "") else "the target is not a number"
     if row.split and str(row.split).strip().lower() not in SPLITS:
         return f"unknown split {str(row.split)[:20]!r}"
     return None
 
 
-def _labels(label: Any) -> list[str]:
-    values = label if isinstance(label, list) else (label,)
-    return [text for value in values if value is not None and (text := str(value).strip())]
+def _labels(label: Any, separator: str | None) -> list[str]:
+    """Distinct labels in their order."""
+    values = label if isinstance(label, list) else [label]
+    given = [str(value) for value in values if value is not None]
+    if separator:
+        given = [part for text in given for part in text.split(separator)]
+    return list(dict.fromkeys(text for name in given if (text := name.strip())))
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _packed(rows: Iterable[tuple[Any, ...]]) -> Iterator[pa.RecordBatch]:

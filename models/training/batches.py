@@ -19,13 +19,15 @@ from models.training.ragged import Ints
 
 @dataclass(frozen=True)
 class Part:
-    """Documents of a global batch that go through the model at once: `inputs`, `labels` (B,), `targets` (B,).
+    """Documents of a global batch that go through the model at once: `inputs`, `labels` (B,), `marks` (B, C),
+    `targets` (B,), as the index has them.
 
     `shards`: (shard, documents) of each shard that they belong to, one behind the other.
     """
 
     inputs: Inputs
     labels: Tensor
+    marks: Tensor
     targets: Tensor
     shards: tuple[tuple[int, int], ...] = ()
 
@@ -33,7 +35,7 @@ class Part:
         """The same on a device."""
         if device.type == "cpu":
             return self
-        names = ("inputs", "labels", "targets")
+        names = ("inputs", "labels", "marks", "targets")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
@@ -219,6 +221,7 @@ def part(
     return Part(
         inputs=tensors(documents, longest=longest),
         labels=torch.from_numpy(index.label[rows]),
+        marks=torch.from_numpy(index.marks[rows]),
         targets=torch.from_numpy(index.target[rows]),
         shards=shards,
     )

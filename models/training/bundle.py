@@ -14,13 +14,14 @@ from models.training import files, tfidf, vocabulary, weights
 from models.training.architecture import build, options, reads
 from models.training.encoding import Documents, Encoder, Reads, Stored, pieces, tensors
 from models.training.manifest import FILE, FORMAT, LARGEST_MANIFEST, compare, digest, read_manifest, write_manifest
+from models.training.scale import Scale
 
 ENSEMBLE, MEMBERS = "ensemble", "members"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model ready to score: C `labels` in the order of the scores, and the `manifest`, model.json's content."""
+    """A model ready to score: C `labels` in the order of the scores (none of a target); `manifest`: model.json."""
 
     model: nn.Module
     encoder: Encoder
@@ -32,25 +33,37 @@ class Bundle:
         """What it needs of a document."""
         return self.encoder.reads
 
-    def score(self, stored: Stored) -> NDArray[np.float32]:
-        """Probabilities (B, C) of B documents."""
-        return self.probabilities(self.encoder.encode(stored))
+    @property
+    def kind(self) -> str:
+        """One of `manifest.KINDS`."""
+        return str(self.manifest["task"]["kind"])
 
-    def probabilities(self, documents: Documents) -> NDArray[np.float32]:
-        """Probabilities (B, C) of B documents, scored with others of about their length, some at a time."""
-        result = np.empty((len(documents), len(self.labels)), dtype=np.float32)
+    def score(self, stored: Stored) -> NDArray[np.float32]:
+        """Probabilities (B, C) of B documents; of a target its values (B, 1)."""
+        return self.outputs(self.encoder.encode(stored))
+
+    def outputs(self, documents: Documents) -> NDArray[np.float32]:
+        """`score` of encoded documents, each scored with others of about its length, some at a time."""
+        result = np.empty((len(documents), outputs(self.manifest)), dtype=np.float32)
         lengths = documents.words.lengths if documents.words is not None else np.zeros(len(documents), np.int64)
         order = np.argsort(lengths, kind="stable")
         with torch.inference_mode():
             for some in pieces(lengths[order]):
                 rows = order[some]
-                result[rows] = self.model(tensors(documents.take(rows))).softmax(1).numpy()
+                result[rows] = self._finished(self.model(tensors(documents.take(rows))))
         return result
+
+    def _finished(self, logits: torch.Tensor) -> NDArray[np.float32]:
+        if self.kind == "target":
+            task = self.manifest["task"]
+            return Scale(task["mean"], task["std"]).restored(logits.numpy())
+        found: NDArray[np.float32] = (logits.sigmoid() if self.kind == "labels" else logits.softmax(1)).numpy()
+        return found
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Bundles of equal labels whose probabilities are averaged; it scores as a `Bundle` does."""
+    """Bundles of one task and equal labels whose scores are averaged; it scores as a `Bundle` does."""
 
     members: list[Bundle]
     manifest: dict[str, Any]
@@ -61,13 +74,18 @@ class Ensemble:
         return self.members[0].labels
 
     @property
+    def kind(self) -> str:
+        """One of `manifest.KINDS`."""
+        return self.members[0].kind
+
+    @property
     def reads(self) -> Reads:
         """What all of them need of a document."""
         every = [member.reads for member in self.members]
         return Reads(any(reads.bags for reads in every), max(reads.length for reads in every))
 
     def score(self, stored: Stored) -> NDArray[np.float32]:
-        """Probabilities (B, C) of B documents."""
+        """Probabilities (B, C) of B documents; of a target its values (B, 1)."""
         scores = np.stack([member.score(stored) for member in self.members])
         mean: NDArray[np.float32] = scores.mean(0, dtype=np.float32)
         return mean
@@ -80,6 +98,7 @@ def publish(  # noqa: PLR0913
     options: Mapping[str, Any],
     tfidf: tfidf.Options,
     labels: Sequence[str],
+    task: Mapping[str, Any],
     documents: int,
     features: Mapping[str, Any],
     snapshot: Mapping[str, Any],
@@ -87,7 +106,8 @@ def publish(  # noqa: PLR0913
 ) -> dict[str, Any]:
     """Make the weights and vocabulary in `folder` a bundle by writing model.json last; returns its content.
 
-    `documents` is the number behind the vocabulary's frequencies. The mappings hold plain JSON values.
+    `task` says of which of `manifest.KINDS` the outputs are, and a target's `scale.Scale`. `documents` is the number
+    behind the vocabulary's frequencies. The mappings hold plain JSON values.
     """
     manifest = {
         "format": FORMAT,
@@ -95,6 +115,7 @@ def publish(  # noqa: PLR0913
         "options": dict(options),
         "tfidf": asdict(tfidf),
         "labels": list(labels),
+        "task": dict(task),
         "documents": documents,
         "features": dict(features),
         "snapshot": dict(snapshot),
@@ -118,6 +139,8 @@ def unite(folder: str, members: Sequence[str], *, models: Collection[str]) -> di
         for name in ("labels", "features"):
             if each.manifest[name] != found[0].manifest[name]:
                 raise ValueError(f"{members[0]} and {member} differ in their {name}: they cannot be averaged")
+        if each.kind != found[0].kind:
+            raise ValueError(f"{members[0]} and {member} differ in their task: they cannot be averaged")
     places = [f"{MEMBERS}/{number}" for number in range(len(members))]
     for member, place in zip(members, places, strict=True):
         for name in (weights.FILE, vocabulary.FILE, FILE):
@@ -127,6 +150,11 @@ def unite(folder: str, members: Sequence[str], *, models: Collection[str]) -> di
     manifest = found[0].manifest | united
     write_manifest(folder, manifest)
     return manifest
+
+
+def outputs(manifest: Mapping[str, Any]) -> int:
+    """How many numbers a model gives for a document."""
+    return 1 if manifest["task"]["kind"] == "target" else len(manifest["labels"])
 
 
 def load(folder: str, *, models: Collection[str]) -> Bundle | Ensemble:
@@ -153,6 +181,8 @@ def _ensemble(folder: str, manifest: dict[str, Any], models: Collection[str]) ->
         members.append(_single(place, found))
     if not members or any(member.labels != manifest["labels"] for member in members):
         raise ValueError("its members' labels are not its own")
+    if any(member.kind != manifest["task"]["kind"] for member in members):
+        raise ValueError("its members' tasks are not its own")
     return Ensemble(members, manifest)
 
 
@@ -179,6 +209,6 @@ def sketch(manifest: Mapping[str, Any], *, terms: int) -> nn.Module:
     """
     try:
         with torch.device("meta"):
-            return build(manifest["model"], manifest["options"], terms=terms, classes=len(manifest["labels"]))
+            return build(manifest["model"], manifest["options"], terms=terms, classes=outputs(manifest))
     except (RuntimeError, TypeError, OverflowError):
         raise ValueError("its settings describe no possible model") from None

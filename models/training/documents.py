@@ -26,13 +26,15 @@ ROWS = 65_536  # of the index's columns, read at once
 class Index:
     """D documents to learn from, in the order of their files.
 
-    `key` (D,) orders and shuffles them; `label` (D,) is an index into the labels (0 where none is asked for); `target`
-    (D,); `published` (D,) is true where the source itself put the document into its validation split. `length` (D,) is
-    its number of words (0 where none is asked for). The document stands in row `row` (D,) of file number `file` (D,).
+    `key` (D,) orders and shuffles them; `label` (D,) is the first label, an index into the labels (0 where none is
+    asked for); `marks` (D, C) are all of them (D, 0 where they are not asked for); `target` (D,); `published` (D,) is
+    true where the source itself put the document into its validation split. `length` (D,) is its number of words (0
+    where none is asked for). The document stands in row `row` (D,) of file number `file` (D,).
     """
 
     key: Ints
     label: Ints
+    marks: NDArray[np.bool_]
     target: NDArray[np.float32]
     published: NDArray[np.bool_]
     length: NDArray[np.int32]
@@ -47,12 +49,13 @@ class Index:
 class Wanted:
     """What to look for: documents of batches up to `batch` with one of `labels` (or, with `targets`, a target).
 
-    `words`: how long their sequences are is asked for, too.
+    `several`: all labels of a document, not its first alone. `words`: how long their sequences are is asked for, too.
     """
 
     labels: Sequence[str]
     batch: int
     targets: bool = False
+    several: bool = False
     words: bool = False
 
 
@@ -90,25 +93,38 @@ def _chosen(rows: Any, wanted: Wanted) -> NDArray[np.bool_]:
 
 
 def _index_piece(rows: Any, wanted: Wanted, number: int, places: Ints) -> Index:
-    """The documents of one record batch; the first label counts."""
-    label, labels = np.zeros(rows.num_rows, np.int64), wanted.labels
+    """The documents of one record batch."""
+    label = np.zeros(rows.num_rows, np.int64)
     length = pc.fill_null(pc.list_value_length(rows["sequence"]), 0).to_numpy() if wanted.words else label
+    marks = np.zeros((rows.num_rows, len(wanted.labels) if wanted.several else 0), np.bool_)
     if not wanted.targets:
-        names = pc.list_element(rows["labels"], 0)
-        found = pc.index_in(names, value_set=pa.array(labels))
-        if found.null_count:
-            stranger = names.filter(pc.is_null(found))[0].as_py()
-            raise ValueError(f"a train document has the label {stranger!r}, which is none of the {len(labels)} given")
-        label = found.to_numpy().astype(np.int64)
+        label = _places(pc.list_element(rows["labels"], 0), wanted.labels)
+    if wanted.several:
+        owners = np.repeat(np.arange(rows.num_rows), pc.list_value_length(rows["labels"]).to_numpy())
+        marks[owners, _places(rows["labels"].flatten(), wanted.labels)] = True
     return Index(
         key=rows["key"].to_numpy(),
         label=label,
+        marks=marks,
         target=pc.fill_null(rows["target"], 0).to_numpy().astype(np.float32),
         published=pc.equal(rows["split"], "validation").to_numpy(zero_copy_only=False),
         length=length.astype(np.int32),
         file=np.full(rows.num_rows, number, np.int32),
         row=places.astype(np.int32),
     )
+
+
+def _places(names: Any, labels: Sequence[str]) -> Ints:
+    """Where each name stands in `labels`.
+
+    Raises:
+        ValueError: one does not.
+    """
+    found = pc.index_in(names, value_set=pa.array(labels))
+    if found.null_count:
+        stranger = names.filter(pc.is_null(found))[0].as_py()
+        raise ValueError(f"a train document has the label {stranger!r}, which is none of the {len(labels)} given")
+    return found.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
 @dataclass

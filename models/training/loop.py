@@ -4,52 +4,29 @@ import contextlib
 import copy
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from models.training import architecture, checkpoint, distributed, files, metrics, order, proof, vocabulary, weights
-from models.training.batches import Batch, Feed, Place, Plan, batches, scored
-from models.training.distributed import Group
-from models.training.documents import Reader, Wanted, read_index, validation
-from models.training.encoding import Encoder
+from models.training import architecture, checkpoint, distributed, proof, weights
+from models.training.batches import Batch, Plan, batches
+from models.training.evaluation import evaluate
 from models.training.history import History, resident_mb
 from models.training.learner import Learner
-from models.training.losses import balanced, loss
+from models.training.losses import loss
 from models.training.optimization import factor, set_rate, shrink
 from models.training.progress import Reporter
 from models.training.ragged import Ints
 from models.training.state import REFIT, SEARCH, Outcome, Saved, State, restore
 from models.training.state import tensors as state_tensors
 from models.training.task import Options, Task
+from models.training.work import Work, prepare
 
 __all__ = ["Options", "Task", "fit"]
-
-
-@dataclass
-class Work:
-    """What stays the same throughout a run."""
-
-    task: Task
-    group: Group
-    witness: proof.Witness
-    feed: Feed
-    held: NDArray[np.bool_]
-    class_weight: Tensor | None
-    history: History = field(default_factory=History)
-    saved: float = field(default_factory=time.monotonic)
-    stepping: float = 0.0  # seconds in steps
-    seen: int = 0  # documents in them
-
-    @property
-    def place(self) -> Place:
-        """This rank's shards."""
-        return Place(self.group.rank, self.group.size, self.task.shards)
 
 
 def fit(task: Task) -> dict[str, Any]:
@@ -97,6 +74,7 @@ def fit(task: Task) -> dict[str, Any]:
             "epochs": outcome.epochs,
             "loss": outcome.loss,
             "validation": found.validation,
+            "target": asdict(work.scale),
             "documents": len(rows),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "memory_mb": round(group.highest(resident_mb())),
@@ -104,26 +82,6 @@ def fit(task: Task) -> dict[str, Any]:
             "seen": work.seen,
             "seconds": group.highest(time.monotonic() - started),
         }
-
-
-def prepare(task: Task, group: Group, witness: proof.Witness) -> Work:
-    """Look for the documents to learn from, and choose those for validation."""
-    options = task.train
-    table = vocabulary.opened(files.read(f"{task.folder}/{vocabulary.FILE}"))
-    reads = architecture.reads(task.model, task.options)
-    encoder = Encoder(vocabulary.weigher(table, documents=task.documents, options=task.tfidf), reads)
-    targets, words = options.loss == "mse", reads.length > 0
-    index = read_index(task.files, Wanted(task.labels, task.batch, targets=targets, words=words))
-    # The shares are of all documents; of what the test split leaves, validation's is larger.
-    held = validation(index, share=task.validation_share / (1 - task.test_share), salt=task.salt)
-    if held.all():
-        raise ValueError("the train split holds no labelled document")
-    buckets = options.shuffle_buckets or order.buckets(task.documents)
-    feed = Feed.of(Reader(task.files, index, encoder), buckets=buckets, cache=int(options.cache_gb * 2**30))
-    class_weight = None
-    if options.class_weights == "balanced":
-        class_weight = balanced(torch.from_numpy(index.label[~held]), len(task.labels)).to(group.device)
-    return Work(task, group, witness, feed, held, class_weight)
 
 
 def resumed(work: Work) -> Saved | None:
@@ -152,9 +110,8 @@ def train(
     """Learn from `rows` for at most `epochs`; the weights that do best on the rows `held` are kept."""
     options, task, group = work.task.train, work.task, work.group
     torch.manual_seed(options.seed)
-    outputs = 1 if options.loss == "mse" else len(task.labels)
     terms = work.feed.reader.encoder.terms
-    model = architecture.build(task.model, task.options, terms=terms, classes=outputs)
+    model = architecture.build(task.model, task.options, terms=terms, classes=task.outputs)
     learner = Learner.of(model, options, group)
     kept: dict[str, Tensor] = {}
     if saved:
@@ -262,33 +219,3 @@ def save(work: Work, state: State, learner: Learner, kept: dict[str, Tensor]) ->
     checkpoint.save(work.task.folder, state.steps, tensors, asdict(state))
     work.saved = time.monotonic()
     work.witness.alive()
-
-
-def evaluate(work: Work, model: nn.Module, rows: Ints) -> dict[str, float] | None:
-    """Metrics on the documents `rows`, shared among the ranks: the loss, and of classes accuracy and macro-F1.
-
-    The loss is without label smoothing and class weights. None without rows.
-    """
-    if not len(rows):
-        return None
-    classes, options = len(work.task.labels), Options(loss=work.task.train.loss)
-    model.eval()
-    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=work.group.device)
-    total = torch.zeros(2, dtype=torch.float64, device=work.group.device)  # this rank's loss and documents
-    with torch.inference_mode():
-        for part in scored(work.feed, rows, work.place):
-            there = part.to(work.group.device)
-            outputs = model(there.inputs)
-            if options.loss != "mse":
-                confusion += torch.bincount(there.labels * classes + outputs.argmax(1), minlength=classes * classes)
-            total += torch.tensor([loss(options, outputs, there).item(), len(part.labels)], device=total.device)
-            work.witness.alive()
-    model.train()
-    with work.witness.waiting():
-        work.group.sum(total)
-        work.group.sum(confusion)
-    mean = float(total[0] / total[1])
-    if options.loss == "mse":
-        return {"loss": mean, "rmse": math.sqrt(mean)}
-    counts = confusion.reshape(classes, classes).cpu().numpy()
-    return {"loss": mean, "accuracy": metrics.accuracy(counts), "macro_f1": metrics.macro_f1(counts)}

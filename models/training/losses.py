@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 from models.training.batches import Part
 from models.training.task import Options
@@ -12,22 +12,19 @@ def loss(options: Options, outputs: Tensor, part: Part, class_weight: Tensor | N
     """The sum over B documents; `outputs` (B, C), or (B, 1) for "mse".
 
     cross_entropy: -log softmax, against targets of which `label_smoothing` is spread evenly over the C labels (Szegedy
-    et al., 2016). binary: the sum over labels of -log of the sigmoid, with targets drawn towards 1/2 likewise. mse: the
-    squared difference. A document counts with its label's `class_weight` (C,).
+    et al., 2016); a document counts with its label's `class_weight` (C,). binary: the sum over labels of -log of the
+    sigmoid, each of the document's labels being one to find, with targets drawn towards 1/2 likewise. mse: the squared
+    difference.
     """
     outputs = outputs.float()
     if options.loss == "mse":
         return mse_loss(outputs[:, 0], part.targets, reduction="sum")
-    each = _each(options, outputs, part.labels)
-    return each.sum() if class_weight is None else (each * class_weight[part.labels]).sum()
-
-
-def _each(options: Options, outputs: Tensor, labels: Tensor) -> Tensor:
     smooth = options.label_smoothing
-    if options.loss == "cross_entropy":
-        return cross_entropy(outputs, labels, label_smoothing=smooth, reduction="none")
-    target = one_hot(labels, outputs.shape[1]).to(outputs.dtype) * (1 - smooth) + smooth / 2
-    return binary_cross_entropy_with_logits(outputs, target, reduction="none").sum(1)
+    if options.loss == "binary":
+        target = part.marks.to(outputs.dtype) * (1 - smooth) + smooth / 2
+        return binary_cross_entropy_with_logits(outputs, target, reduction="sum")
+    each = cross_entropy(outputs, part.labels, label_smoothing=smooth, reduction="none")
+    return each.sum() if class_weight is None else (each * class_weight[part.labels]).sum()
 
 
 def balanced(labels: Tensor, classes: int) -> Tensor:

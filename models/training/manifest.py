@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from models.training import files
 
 FILE = "model.json"
-FORMAT = 1
+FORMAT = 2
+KINDS = ("label", "labels", "target")  # one of some labels, any number of them, a number
 LARGEST_MANIFEST = 2**24
 KEYS = {
     "format": int,
@@ -16,6 +18,7 @@ KEYS = {
     "options": dict,
     "tfidf": dict,
     "labels": list,
+    "task": dict,
     "documents": int,
     "features": dict,
     "snapshot": dict,
@@ -42,10 +45,28 @@ def read_manifest(folder: str, *, models: Collection[str]) -> dict[str, Any]:
         raise ValueError(f"its model is {manifest['model']!r}, none of {', '.join(sorted(models))}")
     if not 0 < manifest["documents"] < 2**63:
         raise ValueError("its number of documents is impossible")
-    labels = manifest["labels"]
-    if not labels or not all(type(label) is str for label in labels) or labels != sorted(set(labels)):
+    labels, kind = manifest["labels"], _kind(manifest["task"])
+    if (
+        bool(labels) == (kind == "target")
+        or not all(type(label) is str for label in labels)
+        or labels != sorted(set(labels))
+    ):
         raise ValueError("its labels are not distinct strings in sorted order")
     return manifest
+
+
+def _kind(task: dict[str, Any]) -> str:
+    """What the bundle's outputs are.
+
+    Raises:
+        ValueError: none of `KINDS`, or a target without a scale.
+    """
+    if (kind := task.get("kind")) not in KINDS:
+        raise ValueError(f"its task is {kind!r}, none of {', '.join(KINDS)}")
+    scale = [task.get(name) for name in ("mean", "std")]
+    if kind == "target" and not all(type(value) is float and math.isfinite(value) for value in scale):
+        raise ValueError("its target has no scale")
+    return str(kind)
 
 
 def write_manifest(folder: str, manifest: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Exact figures from a confusion matrix: documents by true class (row) and predicted class (column)."""
+"""Exact figures: from a confusion matrix, documents by true class (row) and predicted class (column); from counts."""
 
 import math
 from typing import Any
@@ -16,12 +16,17 @@ def accuracy(confusion: ArrayLike) -> float:
 def per_class(confusion: ArrayLike) -> dict[str, NDArray[np.float64]]:
     """Precision, recall and F1 of each class, (C,) each, 0 where undefined; and support, its documents."""
     counts = np.asarray(confusion, dtype=np.float64)
-    hits, true, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
+    return of_counts(np.diag(counts), counts.sum(0), counts.sum(1))
+
+
+def of_counts(hits: ArrayLike, predicted: ArrayLike, true: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    """The same of documents, (C,) each, that have a class and were given it, that were given it, and that have it."""
+    found, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
     return {
-        "precision": hits / np.maximum(predicted, 1),
-        "recall": hits / np.maximum(true, 1),
-        "f1": 2 * hits / np.maximum(true + predicted, 1),
-        "support": true,
+        "precision": found / np.maximum(given, 1),
+        "recall": found / np.maximum(has, 1),
+        "f1": 2 * found / np.maximum(has + given, 1),
+        "support": has,
     }
 
 
@@ -62,6 +67,39 @@ def majority(confusion: ArrayLike) -> float:
     """The accuracy of always naming the most frequent true class."""
     true = np.asarray(confusion, dtype=np.int64).sum(1)
     return share(int(true.max(initial=0)), int(true.sum()))
+
+
+def multi_label(
+    hits: ArrayLike, predicted: ArrayLike, true: ArrayLike, *, exact: int, documents: int
+) -> dict[str, Any]:
+    """Figures of documents with any number of labels, as plain JSON values.
+
+    For each label (C,): documents that have it and were given it, that were given it, and that have it; `exact` have
+    just the labels given. Accuracy is subset accuracy; macro-F1 the mean over the labels that occur, as truth or as
+    prediction; micro-F1 that of all (document, label) pairs together (scikit-learn's definitions).
+    """
+    found, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
+    occurs = given + has > 0
+    each = of_counts(found, given, has)["f1"]
+    return {
+        "accuracy": share(exact, documents),
+        "interval": list(wilson(exact, documents)),
+        "micro_f1": float(2 * found.sum() / max(1.0, (given + has).sum())),
+        "macro_f1": float(each[occurs].mean()) if occurs.any() else 0.0,
+    }
+
+
+def regression(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """RMSE, MAE and R² = 1 - Σ(t - p)² / Σ(t - mean)² (0 where all targets are equal), and the RMSE of the mean."""
+    targets, values = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    errors, spread = targets - values, targets - targets.mean()
+    squares, whole = float(errors @ errors), float(spread @ spread)
+    return {
+        "rmse": math.sqrt(squares / len(targets)),
+        "mae": float(np.abs(errors).mean()),
+        "r2": 1 - squares / whole if whole else 0.0,
+        "rmse_of_mean": math.sqrt(whole / len(targets)),
+    }
 
 
 def share(part: int, whole: int) -> float:

@@ -27,7 +27,8 @@ class Options:
     """The `train.*` keys.
 
     What is learnt:
-        loss: "cross_entropy" (one label a document), "binary" (a sigmoid for each label), "mse" (of the target).
+        loss: "cross_entropy" (one label a document), "binary" (any number of labels, a sigmoid for each), "mse" (of the
+        target, shifted and scaled to mean 0 and variance 1).
         class_weights: "balanced" counts each document with documents / (classes · documents of its class).
         label_smoothing: the share of the target that is spread over all labels. l1: soft threshold of lr · l1 after
         each step (Lasso). weight_decay: L2 for sgd and adam, decoupled for adamw.
@@ -99,6 +100,8 @@ class Options:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"train.{name} must be one of {', '.join(known)}, not {getattr(self, name)}")
+        if self.class_weights != "none" and self.loss != "cross_entropy":
+            raise ValueError("train.class_weights needs train.loss=cross_entropy: one class a document")
 
     def check_numbers(self) -> None:
         """Raise ValueError for what torch and numpy cannot work with."""
@@ -152,6 +155,16 @@ class Task:
     def proofs(self) -> str:
         """Where the ranks of this launch leave how they ended."""
         return f"{self.folder}/attempts/{self.attempt}" if self.attempt else self.folder
+
+    @property
+    def kind(self) -> str:
+        """What the outputs are, as bundles name it."""
+        return {"cross_entropy": "label", "binary": "labels", "mse": "target"}[self.train.loss]
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model gives for a document."""
+        return 1 if self.train.loss == "mse" else len(self.labels)
 
     @property
     def shards(self) -> int:

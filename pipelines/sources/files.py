@@ -19,7 +19,10 @@ MOST_BYTES = 1 << 30  # of a text: Arrow's strings end at twice that
 
 @dataclass(frozen=True)
 class Options:
-    """Where the files are, and which columns hold what (`label` unset: unlabelled; for `text` the folder's name)."""
+    """Where the files are, and which columns hold what (`label` unset: unlabelled; for `text` the folder's name).
+
+    `target`: a column of numbers, for regression. `label_separator`: what stands between a document's labels.
+    """
 
     path: str = MISSING
     format: str = "text"
@@ -27,6 +30,8 @@ class Options:
     label: str | None = None
     id: str | None = None
     split: str | None = None
+    target: str | None = None
+    label_separator: str | None = None
     encoding: str = "utf-8"
     max_bytes: int = 10_000_000
     separator: str = ","
@@ -37,6 +42,8 @@ class Options:
             raise ValueError("source.path is empty")
         if self.format not in (*FORMATS, "delta"):
             raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
+        if self.target and self.format == "text":
+            raise ValueError("source.target names a column, and source.format=text has none")
         if not 1 <= self.max_bytes <= MOST_BYTES:
             raise ValueError(f"source.max_bytes must lie in 1..{MOST_BYTES}")
         if len(self.separator.replace("\\t", "\t")) != 1 or self.separator in '"\r\n':
@@ -75,7 +82,8 @@ def rows(path: str, options: Options) -> Iterator[Row]:
 def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
     """The planned files (`path`, `name`) as `reading.RAW`, then `step`."""
     label_needed = bool(options.label) and options.format != "text"
-    limits = reading.Limits(options.max_bytes, label_needed)
+    target_needed = bool(options.target) and options.format != "text"
+    limits = reading.Limits(options.max_bytes, label_needed, target_needed, options.label_separator)
     if options.format != "delta":
         return reading.by_file(plan, partial(rows, options=options), limits, step)
     # Spark reads a Delta table itself, so that deletion vectors and column mapping hold. Its rows have no order, so

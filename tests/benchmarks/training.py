@@ -22,10 +22,11 @@ from models.training import architecture, history, vocabulary
 from models.training.batches import Feed, Plan, batches
 from models.training.distributed import Group
 from models.training.learner import Learner
-from models.training.loop import Work, learn, prepare
+from models.training.loop import learn
 from models.training.proof import Witness
 from models.training.task import Options, Task
 from models.training.tfidf import Options as Weighting
+from models.training.work import Work, prepare
 from pipelines.config import CONF, load
 from tests.benchmarks.jobs import submit
 from tests.models.cases import FEATURES

@@ -15,10 +15,10 @@ from models.training import architecture, bundle, manifest, proof, vocabulary, w
 from models.training.distributed import Group
 from models.training.documents import Index
 from models.training.encoding import Stored
-from models.training.loop import Work, prepare
 from models.training.ragged import Ragged
 from models.training.task import Options, Task
 from models.training.tfidf import Options as Weighting
+from models.training.work import Work, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
@@ -106,6 +106,7 @@ def labelled(keys: Any, labels: Any, published: Any = None) -> Index:
     return Index(
         key=np.asarray(keys, dtype=np.int64),
         label=np.asarray(labels, dtype=np.int64),
+        marks=np.zeros((count, 0), dtype=np.bool_),
         target=np.zeros(count, dtype=np.float32),
         published=np.zeros(count, dtype=np.bool_) if published is None else np.asarray(published),
         length=np.zeros(count, dtype=np.int32),
@@ -141,6 +142,7 @@ def seal(folder: Path, *, model: str, options: dict[str, Any], documents: int) -
         options=options,
         tfidf=Weighting(),
         labels=LABELS,
+        task={"kind": "label"},
         documents=documents,
         features={"name": "words"},
         snapshot={"batch": 1},

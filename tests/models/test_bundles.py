@@ -233,7 +233,7 @@ def test_a_model_of_another_name_is_never_imported(folder: Path, name: str, monk
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"format": 2}, "its format is 2"),
+        ({"format": 3}, "its format is 3"),
         ({"format": True}, "each of its type"),
         ({"model": ["mlp"]}, "each of its type"),
         ({"more": 1}, "each of its type"),
@@ -254,6 +254,10 @@ def test_a_model_of_another_name_is_never_imported(folder: Path, name: str, monk
         ({"documents": 0}, "number of documents is impossible"),
         ({"documents": -(2**70)}, "number of documents is impossible"),
         ({"documents": 1.5}, "each of its type"),
+        ({"task": {}}, "its task is None, none of label, labels, target"),
+        ({"task": {"kind": "target", "mean": 0.0, "std": 1.0}}, "labels are not"),
+        ({"task": {"kind": "target", "mean": 0.0}, "labels": []}, "its target has no scale"),
+        ({"task": {"kind": "target", "mean": 0.0, "std": float("inf")}, "labels": []}, "its target has no scale"),
         ({"digests": {}}, "another digest"),
         ({"digests": {vocabulary.FILE: None, weights.FILE: None}}, "another digest"),
     ],

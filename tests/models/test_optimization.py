@@ -32,7 +32,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def part(labels: list[int], targets: list[float] | None = None) -> Part:
-    return Part(Inputs(), torch.tensor(labels), torch.tensor(targets or [0.0] * len(labels)))
+    marks = torch.nn.functional.one_hot(torch.tensor(labels), 3).bool()
+    return Part(Inputs(), torch.tensor(labels), marks, torch.tensor(targets or [0.0] * len(labels)))
 
 
 @pytest.mark.parametrize("smooth", [0.0, 0.1])
@@ -46,8 +47,10 @@ def test_cross_entropy_is_its_formula(smooth: float) -> None:
 @pytest.mark.parametrize("smooth", [0.0, 0.1])
 def test_binary_is_its_formula(smooth: float) -> None:
     p = 1 / (1 + np.exp(-OUTPUTS.numpy()))
-    target = np.array([[1, 0, 0], [0, 0, 1]]) * (1 - smooth) + smooth / 2
-    found = loss(Options(loss="binary", label_smoothing=smooth), OUTPUTS, part([0, 2]))
+    target = np.array([[1, 1, 0], [0, 0, 0]]) * (1 - smooth) + smooth / 2
+    marks = torch.tensor([[True, True, False], [False, False, False]])
+    documents = dataclasses.replace(part([0, 0]), marks=marks)
+    found = loss(Options(loss="binary", label_smoothing=smooth), OUTPUTS, documents)
     assert found.item() == pytest.approx(-(target * np.log(p) + (1 - target) * np.log(1 - p)).sum(), rel=1e-5)
 
 

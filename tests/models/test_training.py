@@ -13,8 +13,9 @@ from torch.nn.functional import cross_entropy
 from models.training import architecture, bundle, proof, vocabulary, weights
 from models.training.encoding import MOST_DOCUMENTS as AT_ONCE
 from models.training.encoding import Documents, tensors
+from models.training.evaluation import evaluate
 from models.training.inputs import FIRST
-from models.training.loop import evaluate, fit
+from models.training.loop import fit
 from models.training.ragged import Ragged
 from models.training.task import Task
 from pipelines import config
@@ -68,7 +69,7 @@ def test_each_model_overfits_eight_documents(tmp_path: Path, name: str) -> None:
     for document, label in zip(rows, np.random.default_rng(1).permutation(LABELS * 3)[:8].tolist(), strict=True):
         document["labels"] = [label]
     options = dataclasses.asdict(config.load([f"model={name}"]).model)
-    train = {"epochs": 80, "lr": 0.1 if name == "logistic" else 0.01}
+    train = {"epochs": 80, "lr": 0.1 if name in ("linear", "logistic") else 0.01}
     task = make_task(tmp_path, rows, model=name, options=options, validation_share=0.0, train=train)
     fit(task)
     seal(tmp_path / "run", model=name, options=options, documents=len(rows))
@@ -136,7 +137,7 @@ def test_a_saved_and_loaded_model_scores_equal(tmp_path: Path, name: str, option
     held = np.flatnonzero(work.held)
     by_loop = evaluate(work, loaded.model, held)
     loaded.model.eval()
-    scores = loaded.probabilities(work.feed.reader.read(held))
+    scores = loaded.outputs(work.feed.reader.read(held))
     labels = work.feed.index.label[held]
     assert by_loop is not None
     assert by_loop["accuracy"] == (scores.argmax(1) == labels).mean()

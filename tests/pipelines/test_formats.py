@@ -18,7 +18,7 @@ def rows(path: Path, content: bytes | str, **options: object) -> list[tuple[obje
     settings = Options(path=str(path), format=path.suffix[1:], **{"max_bytes": 50} | options)  # type: ignore[arg-type]
     found = formats.FORMATS[settings.format](f"file://{path}", settings)
     limits = Limits(settings.max_bytes, label_needed=bool(settings.label))
-    return [(text, labels, reason) for _, text, labels, _, _, reason in checked(found, path.name, limits)]
+    return [(text, labels, reason) for _, text, labels, _, _, _, reason in checked(found, path.name, limits)]
 
 
 def reasons(found: list[tuple[object, ...]]) -> list[object]:
@@ -138,7 +138,7 @@ def test_ids_are_stable_and_repeated_test_texts_keep_apart() -> None:
 
 
 def test_an_unknown_split_is_a_reason() -> None:
-    ((_, text, _, _, _, reason),) = checked([Row("a", split="dev")], "f", Limits(9, label_needed=False))
+    ((_, text, *_, reason),) = checked([Row("a", split="dev")], "f", Limits(9, label_needed=False))
     assert (text, reason) == (None, "unknown split 'dev'")
 
 

@@ -1,0 +1,64 @@
+"""What a rank knows before it trains: which documents there are, which are held back, how they are read."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.training import architecture, files, order, proof, vocabulary
+from models.training.batches import Feed, Place
+from models.training.distributed import Group
+from models.training.documents import Reader, Wanted, read_index, validation
+from models.training.encoding import Encoder
+from models.training.history import History
+from models.training.losses import balanced
+from models.training.scale import Scale
+from models.training.task import Task
+
+
+@dataclass
+class Work:
+    """What stays the same throughout a run."""
+
+    task: Task
+    group: Group
+    witness: proof.Witness
+    feed: Feed
+    held: NDArray[np.bool_]
+    class_weight: Tensor | None
+    scale: Scale
+    history: History = field(default_factory=History)
+    saved: float = field(default_factory=time.monotonic)
+    stepping: float = 0.0  # seconds in steps
+    seen: int = 0  # documents in them
+
+    @property
+    def place(self) -> Place:
+        """This rank's shards."""
+        return Place(self.group.rank, self.group.size, self.task.shards)
+
+
+def prepare(task: Task, group: Group, witness: proof.Witness) -> Work:
+    """Look for the documents to learn from, and choose those for validation."""
+    options = task.train
+    table = vocabulary.opened(files.read(f"{task.folder}/{vocabulary.FILE}"))
+    reads = architecture.reads(task.model, task.options)
+    encoder = Encoder(vocabulary.weigher(table, documents=task.documents, options=task.tfidf), reads)
+    targets, several = options.loss == "mse", options.loss == "binary"
+    wanted = Wanted(task.labels, task.batch, targets=targets, several=several, words=reads.length > 0)
+    index = read_index(task.files, wanted)
+    # The shares are of all documents; of what the test split leaves, validation's is larger.
+    held = validation(index, share=task.validation_share / (1 - task.test_share), salt=task.salt)
+    if held.all():
+        raise ValueError("the train split holds no labelled document")
+    scale = Scale.of(index.target[~held]) if targets else Scale()
+    index = replace(index, target=scale.standardised(index.target))
+    buckets = options.shuffle_buckets or order.buckets(task.documents)
+    feed = Feed.of(Reader(task.files, index, encoder), buckets=buckets, cache=int(options.cache_gb * 2**30))
+    class_weight = None
+    if options.class_weights == "balanced":
+        class_weight = balanced(torch.from_numpy(index.label[~held]), len(task.labels)).to(group.device)
+    return Work(task, group, witness, feed, held, class_weight, scale)

@@ -1,0 +1,45 @@
+"""Chinese reviews of books, hotels and devices, 35,124 lines, praise or complaint; `make data` brings the files."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from pyspark.sql import DataFrame, SparkSession
+
+from pipelines import files, reading
+from pipelines.config import DATA
+from pipelines.files import Arrival
+from pipelines.formats import Row
+from pipelines.reading import Step
+
+MAX_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where `make data` put pos.txt and neg.txt."""
+
+    path: str = str(DATA / "reviews_zh")
+
+
+def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
+    """The two files."""
+    try:
+        return files.listing(options.path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; 'make data' brings it") from error
+
+
+def rows(path: str, options: Options) -> Iterator[Row]:
+    """A line is a review; its label is the file's name, pos or neg."""
+    label = path.rsplit("/", 1)[-1].removesuffix(".txt")
+    with files.opened(path) as stream:
+        for line in stream:
+            if line.strip():
+                yield Row(line.decode().strip(), label, raw=line)
+
+
+def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
+    """The planned files as `reading.RAW`, then `step`."""
+    reader = partial(rows, options=options)
+    return reading.by_file(plan, reader, reading.Limits(MAX_BYTES, label_needed=True), step)
