@@ -77,7 +77,25 @@ def main() -> int:
         except (LookupError, OSError, ValueError) as error:
             _say(str(error))
             return 2
+    digits(DATA / "digits")
     return 0
+
+
+def digits(folder: Path) -> None:
+    """Write scikit-learn's handwritten digits as PNG files, `<digit>/<number>.png`."""
+    if folder.is_dir():
+        return
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    aside = folder.with_name(f".{folder.name}.part")
+    for number, (image, digit) in enumerate(zip(found.images, found.target, strict=True)):
+        path = aside / str(digit) / f"{number:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * (255 / 16)).round().astype("uint8")).save(path)
+    aside.rename(folder)
+    _say("data/digits")
 
 
 def download(folder: Path, package: Package) -> Path:

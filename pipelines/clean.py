@@ -21,7 +21,7 @@ from pipelines.progress import step
 from pipelines.words import normalised
 
 SPLIT_KEY = "textmill.split"
-BRONZE = ["id", "text", "labels", "target", "split", "digest"]  # what silver takes of a document
+BRONZE = ["id", "text", "content", "labels", "target", "split", "digest"]  # what silver takes of a document
 OLDER = ("batch", "id", "labels", "split", "published", "digest")  # what is compared of those that are clean already
 
 
@@ -118,7 +118,9 @@ def cleaned(documents: pa.RecordBatch, split: Split) -> pa.Table:
         for given, digest in zip(documents["split"].to_pylist(), documents["digest"].to_pylist(), strict=True)
     ]
     columns = {name: documents[name] for name in ("batch", *BRONZE)}
-    columns |= {"text": normalised(documents["text"]), "split": pa.array(splits, pa.string())}
+    texts = normalised(documents["text"].fill_null(""))
+    texts = pc.if_else(pc.is_valid(documents["text"]), texts, pa.scalar(None, pa.string()))
+    columns |= {"text": texts, "split": pa.array(splits, pa.string())}
     return pa.table(columns | {"published": pc.is_valid(documents["split"])})
 
 

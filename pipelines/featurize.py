@@ -19,7 +19,7 @@ from pipelines.config import Config
 from pipelines.lake import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
 from pipelines.progress import step
 
-SILVER = ("id", "text", "split", "labels", "target")
+SILVER = ("id", "text", "content", "split", "labels", "target")
 FEATURES_GROUP = 512  # rows of features that a rank decodes at once: small against a bucket of its shuffle
 RUN_BYTES = 32 << 20  # of documents that are sorted together: a file of features, some twice as large in memory
 SLICE_BYTES = 4 << 20  # of text, cut at a time: bounds a worker's memory, whatever the documents' sizes
@@ -79,7 +79,7 @@ def cutter(options: words.Options, target: writing.Target, batch: int, paths: li
         for run in sorted_runs(documents):
             labels = {"labels": learnt(run)}
             for piece in _slices(run):
-                found = words.terms(piece["text"].to_pylist(), options)
+                found = words.terms(piece["text"].fill_null("").to_pylist(), options)
                 yield from _files(item | labels for item in writer.add(_features(piece, found, batch)))
                 partial.append(_vocabulary(found, piece["split"].to_numpy(zero_copy_only=False) == "train"))
             yield from _files(item | labels for item in writer.close())
@@ -183,8 +183,9 @@ def tfidf(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: we
 
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """A record batch in pieces of about `SLICE_BYTES` of text."""
-    sizes = np.cumsum(pc.fill_null(pc.binary_length(batch["text"]), 0).to_numpy(zero_copy_only=False))
+    """A record batch in pieces of about `SLICE_BYTES` of text or content."""
+    lengths = (pc.fill_null(pc.binary_length(batch[name]), 0).to_numpy() for name in ("text", "content"))
+    sizes = np.cumsum(sum(length.astype(np.int64) for length in lengths))
     start = 0
     while start < batch.num_rows:
         before = sizes[start - 1] if start else 0
@@ -197,7 +198,7 @@ def _features(piece: pa.RecordBatch, found: words.Terms, batch: int) -> pa.Table
     """Documents as `lake.FEATURES`."""
     offsets = pa.array(found.offsets, pa.int32())
     positions = pa.array(found.word_offsets, pa.int32())
-    columns: dict[str, Any] = {name: piece[name] for name in ("key", "id", "split", "labels", "target")}
+    columns: dict[str, Any] = {name: piece[name] for name in ("key", "id", "split", "labels", "target", "content")}
     columns["batch"] = _repeated(batch, piece.num_rows)
     columns["terms"] = pa.ListArray.from_arrays(offsets, pa.array(found.ids[found.codes]))
     columns["counts"] = pa.ListArray.from_arrays(offsets, pa.array(found.counts, pa.int32()))

@@ -90,6 +90,17 @@ def listing(path: str) -> list[Arrival]:
     return sorted((item for item in arrivals if not _hidden(item.name)), key=lambda item: item.name)
 
 
+def literal(path: str) -> str:
+    """A path for Spark's readers, in whose name nothing is taken for a glob."""
+    return re.sub(r"([*?\[\]{}\\])", r"\\\1", path)
+
+
+def present(path: str) -> bool:
+    """Whether something has just this name."""
+    files, where = locate(located(absolute(path)))
+    return bool(files.exists(where))
+
+
 def opened(path: str) -> IO[bytes]:
     """A file's bytes as they lie there."""
     files, where = locate(located(path))

@@ -51,6 +51,7 @@ class Row(NamedTuple):
     id: Any = None
     split: Any = None
     target: Any = None
+    content: Any = None
     reason: str | None = None
     raw: bytes | None = None
 

@@ -9,7 +9,6 @@ commit have the same, so that a reader finds a batch's or a run's files in the l
 import hashlib
 import json
 import os
-import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -72,14 +71,14 @@ QUARANTINE = Table(
 )
 CLEAN = Table(
     "silver/documents",
-    "batch bigint, id string, text string, labels array<string>, target double, split string,"
-    " published boolean, digest string",
+    "batch bigint, id string, text string, content binary, labels array<string>, target double,"
+    " split string, published boolean, digest string",
     "one row per distinct document",
 )
 FEATURES = Table(
     "features",
     "batch bigint, key bigint, id string, split string, labels array<string>, target double,"
-    " terms array<bigint>, counts array<int>, sequence array<int>",
+    " terms array<bigint>, counts array<int>, sequence array<int>, content binary",
     "one row per document, in the order of `key` within a file, the test split behind all others",
 )
 VOCABULARY = Table(
@@ -196,8 +195,7 @@ def read(spark: SparkSession, lake: Lake, table: Table, first: Key | None = None
     paths = addresses(spark, lake, table, first, last)
     if not paths:
         return spark.createDataFrame([], table.schema)
-    plain = [re.sub(r"([*?\[\]{}\\])", r"\\\1", path) for path in paths]  # no globs
-    whole = spark.read.schema(table.schema).parquet(*plain)
+    whole = spark.read.schema(table.schema).parquet(*map(files.literal, paths))
     return whole if first is last is None else whole.where(_within(F.col(table.key), first, last))
 
 

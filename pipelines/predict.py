@@ -82,7 +82,7 @@ def scorer(folder: str, options: words.Options) -> Worker:
             found = words.terms([words.normalise(text or "") for text in batch["text"].to_pylist()], options)
             terms = Ragged((found.ids[found.codes], found.counts), found.offsets)
             sequence = Ragged((found.words,), found.word_offsets)
-            answers = scoring.answers(bundle, Stored(terms, sequence)).columns
+            answers = scoring.answers(bundle, Stored(terms, sequence, batch["content"])).columns
             readable = pc.is_null(batch["reason"])
             said = [pc.if_else(readable, column, pa.scalar(None, column.type)) for column in answers]
             named = [batch[name] for name in ("path", "row", "id")]
@@ -93,8 +93,9 @@ def scorer(folder: str, options: words.Options) -> Worker:
 
 def unlabelled(options: Any) -> Any:
     """The source's options without what prediction has no use for, so that a missing label rejects no row."""
-    unwanted = {"label", "split", "target"} & {field.name for field in dataclasses.fields(options)}
-    return dataclasses.replace(options, **dict.fromkeys(unwanted))
+    known = {field.name: field.type for field in dataclasses.fields(options)}
+    unwanted = {name: False if known[name] is bool else None for name in ("label", "split", "target") if name in known}
+    return dataclasses.replace(options, **unwanted)
 
 
 def check_output(spark: SparkSession, output: str) -> None:

@@ -28,6 +28,7 @@ RAW = pa.schema(
         "row": pa.int64(),
         "id": pa.string(),
         "text": pa.string(),
+        "content": pa.binary(),
         "labels": pa.list_(pa.string()),
         "target": pa.float64(),
         "split": pa.string(),
@@ -35,6 +36,7 @@ RAW = pa.schema(
         "reason": pa.string(),
     }
 )
+MOST_BYTES = 1 << 30  # of a text: Arrow's strings end at twice that
 BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
 
 
@@ -108,10 +110,8 @@ def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> R
     return Row(**wanted)
 
 
-def checked(
-    rows: Iterable[Row], name: str, limits: Limits
-) -> Iterator[tuple[str | None, str | None, list[str], float | None, str | None, str | None, str | None]]:
-    """(id, text, labels, target, split, digest, reason) of each row; of a bad one, the last two alone.
+def checked(rows: Iterable[Row], name: str, limits: Limits) -> Iterator[tuple[Any, ...]]:
+    """(id, text, content, labels, target, split, digest, reason) of each row; of a bad one, the last two alone.
 
     A row without an id of its own gets one: the SHA-256 of its file's name and its text, and of which occurrence it
     is where the same test text stands in a file more than once (no row of a published test split is dropped).
@@ -121,37 +121,57 @@ def checked(
         labels, target = _labels(row.label, limits.label_separator), _number(row.target)
         reason = row.reason or _problem(row, labels, target, limits)
         if reason:
-            raw = repr(row.values).encode("utf-8", "surrogatepass") if row.raw is None else row.raw
-            yield None, None, [], None, None, _sha256(raw), reason
+            yield None, None, None, [], None, None, _sha256(_raw(row)), reason
             continue
         split = str(row.split).strip().lower() if row.split else None
+        digest = None if row.content is None else _sha256(row.content)
+        known = (row.text, row.content, labels, target, split, digest, None)
         if row.id not in (None, ""):
-            yield str(row.id), row.text, labels, target, split, None, None
+            yield str(row.id), *known
             continue
-        identity = _sha256(f"{name}\0{row.text}".encode())[:32]
+        identity = _sha256(f"{name}\0{digest or row.text}".encode())[:32]
         if split == "test":
             seen[identity] += 1
             if seen[identity] > 1:
                 identity = _sha256(f"{identity}\0{seen[identity]}".encode())[:32]
-        yield identity, row.text, labels, target, split, None, None
+        yield identity, *known
+
+
+def _raw(row: Row) -> bytes:
+    """What a rejected row is known by."""
+    given = row.content if row.raw is None else row.raw
+    return repr(row.values).encode("utf-8", "surrogatepass") if given is None else given
 
 
 def _problem(row: Row, labels: list[str], target: float | None, limits: Limits) -> str | None:
     """What is wrong with a row that its format could read, or nothing."""
-    if row.text is None:
+    bad = _bad_text(row.text, limits) if row.content is None else _bad_image(row.content, limits)
+    return bad or _unknown(row, labels, target, limits)
+
+
+def _bad_image(content: bytes, limits: Limits) -> str | None:
+    from models.training import images  # late: only images need the library
+
+    if len(content) > limits.max_bytes:
+        return f"over source.max_bytes={limits.max_bytes}"
+    return images.problem(content)
+
+
+def _bad_text(text: Any, limits: Limits) -> str | None:
+    if text is None:
         return "no text"
-    if not isinstance(row.text, str):
+    if not isinstance(text, str):
         return "the text is not a string"
     try:
-        size = len(row.text.encode())
+        size = len(text.encode())
     except UnicodeEncodeError:
         return "not valid text in the encoding given"
     if size > limits.max_bytes:
         return f"over source.max_bytes={limits.max_bytes}"
-    first = row.text[:100].lstrip()[:1]  # mostly enough to know that normalising leaves something
-    if not (first and first.isprintable()) and not normalise(row.text):
+    first = text[:100].lstrip()[:1]  # mostly enough to know that normalising leaves something
+    if not (first and first.isprintable()) and not normalise(text):
         return "no text"
-    return _unknown(row, labels, target, limits)
+    return None
 
 
 def _unknown(row: Row, labels: list[str], target: float | None, limits: Limits) -> str | None:
@@ -191,7 +211,7 @@ def _packed(rows: Iterable[tuple[Any, ...]]) -> Iterator[pa.RecordBatch]:
     size = 0
     for row in rows:
         pending.append(row)
-        size += len(row[4] or "")
+        size += len(row[4] or "") + len(row[5] or b"")
         if len(pending) >= BATCH_ROWS or size >= BATCH_BYTES:
             yield _batch(pending)
             pending, size = [], 0
@@ -200,7 +220,7 @@ def _packed(rows: Iterable[tuple[Any, ...]]) -> Iterator[pa.RecordBatch]:
 
 
 def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
-    """Rows as `RAW`; the digest of a good one is that of its normalised text, which tells `clean` the duplicates."""
+    """Rows as `RAW`; the digest of a good text is that of its normalised form, which tells `clean` the duplicates."""
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, kind.type) for column, kind in zip(columns, RAW, strict=True)]
     raw = pa.RecordBatch.from_arrays(arrays, schema=RAW)

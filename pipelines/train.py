@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from models.training import architecture, checkpoint, history
 from models.training import bundle as bundles
-from models.training import checkpoint, history
 from models.training import files as store
 from models.training.manifest import FILE as MANIFEST
 from models.training.proof import RankFailure
@@ -94,9 +94,10 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
     labels = sorted(snapshot["labels"]) if config.train.loss != "mse" else []
     if len(labels) < 2 and config.train.loss != "mse":
         raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
+    reads = architecture.reads(config.names.model, dataclasses.asdict(config.model))
     with step(spark, "train: vocabulary"):
         terms = vocabulary.chosen(spark, lake, snapshot, config.tfidf)
-        if not terms.num_rows:
+        if not terms.num_rows and not reads.image:
             raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
         content = io.BytesIO()
         pq.write_table(terms, content)

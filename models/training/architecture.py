@@ -65,11 +65,16 @@ def build(name: str, values: Mapping[str, Any], *, terms: int, classes: int) -> 
 
 
 def reads(name: str, values: Mapping[str, Any]) -> Reads:
-    """What the model `name` reads: its `READS` names parts of `inputs.Inputs`, its options the words' `length`.
+    """What the model `name` reads: its `READS` names parts of `inputs.Inputs`, its options the words' `length` and an
+    image's `height`, `width` and `channels`.
 
     Raises:
         ValueError: no such model, or a setting that it refuses.
     """
     module = found(name)
     chosen = options(module.Options, values, name="model")
-    return Reads(bags="bags" in module.READS, length=chosen.length if "words" in module.READS else 0)
+    return Reads(
+        bags="bags" in module.READS,
+        length=chosen.length if "words" in module.READS else 0,
+        image=(chosen.height, chosen.width, chosen.channels) if "image" in module.READS else None,
+    )

@@ -82,7 +82,8 @@ class Ensemble:
     def reads(self) -> Reads:
         """What all of them need of a document."""
         every = [member.reads for member in self.members]
-        return Reads(any(reads.bags for reads in every), max(reads.length for reads in every))
+        images = [reads.image for reads in every if reads.image]
+        return Reads(any(reads.bags for reads in every), max(reads.length for reads in every), next(iter(images), None))
 
     def score(self, stored: Stored) -> NDArray[np.float32]:
         """Probabilities (B, C) of B documents; of a target its values (B, 1)."""

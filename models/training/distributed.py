@@ -48,10 +48,17 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def _gpu() -> torch.device:
+    """This rank's GPU, whose sums come in one order: a run that goes on must find the weights that it would have had."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
 @contextmanager
 def join(*, timeout_s: float, gpu: bool = False) -> Iterator[Group]:
     """The group for as long as the block lasts; a rank that waits longer for another fails."""
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if gpu else CPU
+    device = _gpu() if gpu else CPU
     group = Group(rank(), int(os.environ.get("WORLD_SIZE", "1")), device)
     if group.size == 1:
         yield group

@@ -165,13 +165,12 @@ class Reader:
         shift = starts[groups] - (np.cumsum(sizes) - sizes)  # what lies between the groups that were not read
         places = rows - shift[np.searchsorted(groups, np.searchsorted(ends, rows, side="right"))]
         found = stored(table)
-        taken = Stored(found.terms.take(places), None if found.sequence is None else found.sequence.take(places))
-        return self.encoder.encode(taken)
+        return self.encoder.encode(found.take(places))
 
 
 def needed(reads: Reads) -> list[str]:
     """What of a feature file `stored` needs for a model."""
-    return ["terms", "counts", *(["sequence"] if reads.length else [])]
+    return ["terms", "counts", *(["sequence"] if reads.length else []), *(["content"] if reads.image else [])]
 
 
 def stored(rows: Any) -> Stored:
@@ -184,7 +183,8 @@ def stored(rows: Any) -> Stored:
     if not np.array_equal(terms.offsets, counts.offsets):
         raise ValueError("a document has not as many counts as terms")
     sequence = flat(rows["sequence"]) if "sequence" in rows.schema.names else None
-    return Stored(Ragged(terms.columns + counts.columns, terms.offsets), sequence)
+    content = rows["content"] if "content" in rows.schema.names else None
+    return Stored(Ragged(terms.columns + counts.columns, terms.offsets), sequence, content)
 
 
 def flat(column: Any) -> Ragged:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from models.training.inputs import FIRST, PADDING, UNKNOWN, Bags, Inputs, Words
-from models.training.ragged import Ints, Ragged, joined
+from models.training.inputs import FIRST, PADDING, UNKNOWN, Bags, Inputs, Shape, Words
+from models.training.ragged import Ints, Ragged, Stack, joined
 from models.training.tfidf import Weigher
 
 MOST_WORDS = 65_536  # padded, of documents that are scored at once; bounds the layers' outputs
@@ -16,10 +17,11 @@ MOST_DOCUMENTS = 1024
 
 @dataclass(frozen=True)
 class Reads:
-    """What a model reads: `bags` of weighted terms; the first `length` words (0: none)."""
+    """What a model reads: `bags` of weighted terms; the first `length` words (0: none); an `image` of that shape."""
 
     bags: bool
     length: int
+    image: Shape | None = None
 
 
 @dataclass(frozen=True)
@@ -27,41 +29,53 @@ class Stored:
     """B documents as features hold them.
 
     `terms`: (ids, counts), each term once. `sequence`: (positions,) of the words among the document's own terms; None
-    where no model asks for it.
+    where no model asks for it. `content`: an image's file each (B,), in Arrow; None likewise.
     """
 
     terms: Ragged
     sequence: Ragged | None = None
+    content: Any = None
+
+    def take(self, rows: Ints) -> "Stored":
+        """Those of `rows`, in their order."""
+        sequence = None if self.sequence is None else self.sequence.take(rows)
+        return Stored(self.terms.take(rows), sequence, None if self.content is None else self.content.take(rows))
 
 
 @dataclass(frozen=True)
 class Documents:
-    """B documents as a model reads them: `bags` of (indices, weights), `words` of (words,) as in `inputs`."""
+    """B documents as a model reads them: `bags` of (indices, weights), `words` of (words,) as in `inputs`, `images`."""
 
     bags: Ragged | None = None
     words: Ragged | None = None
+    images: Stack | None = None
 
     def __len__(self) -> int:
-        return max(len(part) for part in (self.bags, self.words) if part is not None)
+        return max(len(part) for part in self.parts if part is not None)
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """`Ragged`, `Stack` or None, each of the same documents."""
+        return self.bags, self.words, self.images
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        return sum(part.nbytes for part in (self.bags, self.words) if part is not None)
+        return sum(part.nbytes for part in self.parts if part is not None)
 
     def take(self, rows: Ints) -> "Documents":
         """Those of `rows`, in their order."""
-        return Documents(*(None if part is None else part.take(rows) for part in (self.bags, self.words)))
+        return Documents(*(None if part is None else part.take(rows) for part in self.parts))
 
     def slice(self, start: int, end: int) -> "Documents":
         """Those from `start` to before `end`; a view."""
-        return Documents(*(None if part is None else part.slice(start, end) for part in (self.bags, self.words)))
+        return Documents(*(None if part is None else part.slice(start, end) for part in self.parts))
 
 
 def chained(pieces: Sequence[Documents]) -> Documents:
     """Some, one at least, behind one another."""
-    parts = ([getattr(piece, name) for piece in pieces] for name in ("bags", "words"))
-    return Documents(*(None if some[0] is None else joined(some) for some in parts))
+    some = zip(*(piece.parts for piece in pieces), strict=True)
+    return Documents(*(None if parts[0] is None else joined(parts) for parts in some))
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,11 @@ class Encoder:
 
     weigher: Weigher
     reads: Reads
+
+    def __post_init__(self) -> None:
+        """Images need no vocabulary; a model of words without one is a mistake."""
+        if not self.terms and (self.reads.bags or self.reads.length):
+            raise ValueError("the vocabulary is empty")
 
     @property
     def terms(self) -> int:
@@ -87,7 +106,12 @@ class Encoder:
             ids, counts = stored.terms.columns
             indices, weights, offsets = self.weigher.weigh(ids, counts, stored.terms.offsets)
             bags = Ragged((indices, weights), offsets)
-        return Documents(bags, self._words(stored) if self.reads.length else None)
+        images = None
+        if self.reads.image:
+            from models.training.images import decoded  # late: only images need the library
+
+            images = Stack(decoded(stored.content.to_pylist(), self.reads.image))
+        return Documents(bags, self._words(stored) if self.reads.length else None, images)
 
     def _words(self, stored: Stored) -> Ragged:
         assert stored.sequence is not None
@@ -111,7 +135,8 @@ def tensors(documents: Documents, *, longest: int = 0) -> Inputs:
         bags = Bags(torch.from_numpy(indices), torch.from_numpy(starts), torch.from_numpy(weights))
     if documents.words is not None:
         words = padded(documents.words, longest)
-    return Inputs(bags, words)
+    pixels = None if documents.images is None else torch.from_numpy(documents.images.values)
+    return Inputs(bags, words, pixels)
 
 
 def padded(rows: Ragged, longest: int = 0) -> Words:

@@ -1,6 +1,6 @@
 """What a model reads: a batch of documents as tensors.
 
-Dimensions: B documents, N terms in all of them together, T words of the longest one.
+Dimensions: B documents, N terms in all of them together, T words of the longest one; H x W pixels of C channels.
 """
 # ruff: noqa: N802, N815  (a tensor's name ends in its dimensions)
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+Shape = tuple[int, int, int]  # of an image: height, width, channels
 PADDING, UNKNOWN, FIRST = 0, 1, 2  # no word; a word outside the vocabulary; the word of the vocabulary's first row
 
 
@@ -39,17 +40,19 @@ class Words:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the model's `READS` asks for; the other part is None."""
+    """What the model's `READS` asks for; the other parts are None."""
 
     bags: Bags | None = None
     words: Words | None = None
+    image_BHWC: Tensor | None = None  # 0 to 255
 
     def to(self, device: torch.device) -> "Inputs":
         """The same on a device."""
         if device.type == "cpu":
             return self
-        bags, words = self.bags, self.words
+        bags, words, image = self.bags, self.words, self.image_BHWC
         return Inputs(
             bags and Bags(bags.indices_N.to(device), bags.offsets_B.to(device), bags.weights_N.to(device)),
             words and Words(words.words_BT.to(device), words.lengths_B.to(device)),
+            None if image is None else image.to(device),
         )

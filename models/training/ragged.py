@@ -1,4 +1,4 @@
-"""Rows of different lengths, held one behind the other: compressed rows."""
+"""Rows held one behind the other: of different lengths (compressed rows), or of one shape."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +49,29 @@ class Ragged:
         return Ragged(tuple(column[places] for column in self.columns), offsets)
 
 
+@dataclass(frozen=True)
+class Stack:
+    """B rows of one shape, `values` (B, …)."""
+
+    values: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the array."""
+        return self.values.nbytes
+
+    def take(self, rows: Ints) -> "Stack":
+        """Those of `rows`, in their order."""
+        return Stack(self.values[rows])
+
+    def slice(self, start: int, end: int) -> "Stack":
+        """The rows from `start` to before `end`; a view."""
+        return Stack(self.values[start:end])
+
+
 def gathered(offsets: Ints, lengths: Ints, rows: Ints) -> tuple[Ints, Ints]:
     """The offsets (len(rows) + 1,) of `rows`, and the places of their first `lengths[row]` values."""
     starts, lengths = offsets[rows], lengths[rows]
@@ -56,10 +79,12 @@ def gathered(offsets: Ints, lengths: Ints, rows: Ints) -> tuple[Ints, Ints]:
     return result, np.arange(result[-1]) + np.repeat(starts - result[:-1], lengths)
 
 
-def joined(pieces: Sequence[Ragged]) -> Ragged:
-    """The rows of some, one at least, behind one another."""
+def joined(pieces: Sequence[Any]) -> Any:
+    """The rows of some, one at least, all `Ragged` or all `Stack`, behind one another."""
     if len(pieces) == 1:
         return pieces[0]
+    if isinstance(pieces[0], Stack):
+        return Stack(np.concatenate([piece.values for piece in pieces]))
     columns = tuple(np.concatenate(some) for some in zip(*(piece.columns for piece in pieces), strict=True))
     lengths = np.concatenate([piece.lengths for piece in pieces])
     return Ragged(columns, np.concatenate(([0], np.cumsum(lengths))))

@@ -54,11 +54,9 @@ class Weigher:
         """`ids` and `df` are the vocabulary's, in its order; `documents` is the number behind `df`.
 
         Raises:
-            ValueError: the vocabulary is empty or repeats an id, or a frequency is not in 1..documents.
+            ValueError: the vocabulary repeats an id, or a frequency is not in 1..documents.
         """
-        if not len(ids):
-            raise ValueError("the vocabulary is empty")
-        if df.min() < 1 or df.max() > documents:
+        if len(ids) and (df.min() < 1 or df.max() > documents):
             raise ValueError(f"the vocabulary holds a document frequency outside 1..{documents}")
         self.indices = np.argsort(ids)  # the vocabulary is sorted by term, the search wants ids
         self.ids = ids[self.indices]

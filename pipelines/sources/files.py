@@ -14,8 +14,6 @@ from pipelines.files import Arrival
 from pipelines.formats import FORMATS, Row
 from pipelines.reading import Step
 
-MOST_BYTES = 1 << 30  # of a text: Arrow's strings end at twice that
-
 
 @dataclass(frozen=True)
 class Options:
@@ -44,8 +42,8 @@ class Options:
             raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
         if self.target and self.format == "text":
             raise ValueError("source.target names a column, and source.format=text has none")
-        if not 1 <= self.max_bytes <= MOST_BYTES:
-            raise ValueError(f"source.max_bytes must lie in 1..{MOST_BYTES}")
+        if not 1 <= self.max_bytes <= reading.MOST_BYTES:
+            raise ValueError(f"source.max_bytes must lie in 1..{reading.MOST_BYTES}")
         if len(self.separator.replace("\\t", "\t")) != 1 or self.separator in '"\r\n':
             raise ValueError("source.separator must be one character (\\t for a tab), no quote and no line break")
         try:

@@ -1,5 +1,6 @@
 """Small feature files, vocabularies and tasks, made without Spark."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from PIL import Image
 
 from models.training import architecture, bundle, manifest, proof, vocabulary, weights
 from models.training.distributed import Group
@@ -37,6 +39,7 @@ FEATURES = pa.schema(
         "terms": pa.list_(pa.int64()),
         "counts": pa.list_(pa.int32()),
         "sequence": pa.list_(pa.int32()),
+        "content": pa.binary(),
     }
 )
 
@@ -50,7 +53,7 @@ def row(
 
 
 def corpus(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Distinct documents of three classes, each with terms of its class, of all classes, and unknown ones."""
+    """Distinct documents of three classes, each with terms of its class, of all classes, and unknown ones; an image."""
     random = np.random.default_rng(seed)
     rows = []
     for number in range(count):
@@ -60,8 +63,15 @@ def corpus(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
         terms = {IDS[place]: int(random.integers(1, 5)) for place in own + common} | {number: 1}
         key = int(random.integers(-(2**63), 2**63, dtype=np.int64))
         sequence = random.permutation(np.repeat(np.arange(len(terms)), list(terms.values()))).tolist()
-        rows.append(row(key, terms, LABELS[kind : kind + 1]) | {"sequence": sequence})
+        rows.append(row(key, terms, LABELS[kind : kind + 1]) | {"sequence": sequence, "content": image(number)})
     return rows
+
+
+def image(number: int) -> bytes:
+    """A file of 8 x 8 random pixels."""
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8)).save(content, "PNG")
+    return content.getvalue()
 
 
 def write_features(path: Path, rows: Sequence[dict[str, Any]], *, row_group: int = 1000) -> str:
@@ -162,7 +172,8 @@ def stored_of(rows: Iterable[dict[str, Any]]) -> Stored:
     """The documents `rows`, as `Bundle.score` takes them."""
     rows = list(rows)
     terms = ragged([document["terms"] for document in rows], [document["counts"] for document in rows])
-    return Stored(terms, ragged([document["sequence"] for document in rows]))
+    sequence = ragged([document["sequence"] for document in rows])
+    return Stored(terms, sequence, pa.array([document.get("content") for document in rows], pa.binary()))
 
 
 def ragged(*columns: Sequence[Sequence[Any]], kind: Any = np.int64) -> Ragged:

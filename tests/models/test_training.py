@@ -16,7 +16,7 @@ from models.training.encoding import Documents, tensors
 from models.training.evaluation import evaluate
 from models.training.inputs import FIRST
 from models.training.loop import fit
-from models.training.ragged import Ragged
+from models.training.ragged import Ragged, Stack
 from models.training.task import Task
 from pipelines import config
 from tests.models.cases import (
@@ -85,7 +85,9 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     model = architecture.build(name, options, terms=TERMS, classes=3)
     places = [list(range(10)), [], list(range(10, 30)), list(range(30, TERMS))]
     bags = Ragged((np.arange(TERMS), np.ones(TERMS, np.float32)), ragged(places).offsets)
-    logits = model(tensors(Documents(bags, ragged([[FIRST + place for place in row] for row in places]))))
+    words = ragged([[FIRST + place for place in row] for row in places])
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1), dtype=np.uint8)
+    logits = model(tensors(Documents(bags, words, Stack(pixels))))
     assert logits.shape == (4, 3)
     cross_entropy(logits, torch.tensor([0, 1, 2, 2])).backward()
     for parameter_name, parameter in model.named_parameters():

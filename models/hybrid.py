@@ -1,0 +1,100 @@
+"""TF-IDF and the words in their order together: what one branch misses the other may see.
+
+Three branches, each a classifier of its own: a hidden layer over TF-IDF (as `mlp`), self-attention (as `attention`)
+and convolutions (as `textcnn`) over common word vectors. Their logits are added (a product of experts: Hinton, 2002).
+In training each branch is left out of a document with the probability `branch_dropout`, so that none leans on another
+(Neverova et al., "ModDrop", 2016).
+
+Dimensions: B documents, T words of the longest, E the word vectors' width, H the hidden layer's, F filters of all
+widths, K branches, C classes.
+"""
+# ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from models.attention import SelfAttention
+from models.parts.layers import WordVectors, highest, mean
+from models.training.inputs import Bags, Inputs
+from models.training.settings import check
+
+READS = ("bags", "words")
+
+
+@dataclass(frozen=True)
+class Options:
+    """`length`: words of a document that are read; `hidden`: width of the layer over TF-IDF; `embedding`: of the word
+    vectors; `heads`: of the attention; `widths` and `filters`: of the convolutions; `dropout`: of each branch's values.
+    """
+
+    length: int = 400
+    hidden: int = 256
+    embedding: int = 128
+    heads: int = 4
+    widths: list[int] = field(default_factory=lambda: [1, 3, 5])
+    filters: int = 128
+    dropout: float = 0.5
+    word_dropout: float = 0.15
+    branch_dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        check(
+            "model",
+            self,
+            above_0=["length", "hidden", "embedding", "heads", "filters"],
+            shares=["dropout", "word_dropout", "branch_dropout"],
+        )
+        if self.embedding % self.heads:
+            raise ValueError(f"model.embedding={self.embedding} cannot be divided among model.heads={self.heads}")
+        if not self.widths or any(width < 1 or width % 2 == 0 for width in self.widths):
+            raise ValueError(f"model.widths must hold odd numbers above 0, not {self.widths}")
+
+
+class Model(nn.Module):
+    """The mean of the branches' logits."""
+
+    def __init__(self, options: Options, *, terms: int, classes: int) -> None:
+        super().__init__()
+        width = options.embedding
+        self.table = nn.EmbeddingBag(terms, options.hidden, mode="sum")
+        nn.init.normal_(self.table.weight, std=0.01)
+        self.bias = nn.Parameter(nn.init.zeros_(self.table.weight.new_empty(options.hidden)))
+        self.vectors = WordVectors(terms, width, word_dropout=options.word_dropout)
+        self.attention = SelfAttention(width, options.heads)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width, options.filters, size, padding=size // 2) for size in options.widths
+        )
+        self.dropout, self.branch_dropout = nn.Dropout(options.dropout), nn.Dropout(options.branch_dropout)
+        sizes = (options.hidden, 2 * width, options.filters * len(options.widths))
+        self.outputs = nn.ModuleList(nn.Linear(size, classes) for size in sizes)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """logits_BC."""
+        assert inputs.bags
+        assert inputs.words
+        mask_BT = inputs.words.mask_BT
+        vectors_BTE = self.vectors(inputs.words)
+        branches = (self.hidden(inputs.bags), self.attended(vectors_BTE, mask_BT), self.convolved(vectors_BTE, mask_BT))
+        parts = [output(self.dropout(values)) for output, values in zip(self.outputs, branches, strict=True)]
+        logits_BKC = torch.stack(parts, 1)
+        kept_BK = self.branch_dropout(logits_BKC.new_ones(logits_BKC.shape[:2]))
+        logits_BC: Tensor = (logits_BKC * kept_BK[:, :, None]).mean(1)
+        return logits_BC
+
+    def hidden(self, bags: Bags) -> Tensor:
+        """hidden_BH."""
+        first_BH: Tensor = self.table(bags.indices_N, bags.offsets_B, per_sample_weights=bags.weights_N) + self.bias
+        return first_BH.relu()
+
+    def attended(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
+        """Each word's vector and what it attends to, pooled: (B, 2 · E)."""
+        attended_BTE = vectors_BTE + self.attention(self.dropout(vectors_BTE), mask_BT)
+        return torch.cat([highest(attended_BTE, mask_BT), mean(attended_BTE, mask_BT)], 1)
+
+    def convolved(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
+        """convolved_BF."""
+        vectors_BET = vectors_BTE.transpose(1, 2)
+        pooled = [highest(convolve(vectors_BET).transpose(1, 2), mask_BT) for convolve in self.convolutions]
+        return torch.cat(pooled, 1).relu()

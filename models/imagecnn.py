@@ -1,0 +1,63 @@
+"""Convolutional network on images: conv, pool, conv, pool, a dense layer, classes (LeCun et al., 1998).
+
+Dimensions: B images, H x W pixels of C channels; F filters, D the dense layer's width.
+"""
+# ruff: noqa: N806  (a tensor's name ends in its dimensions)
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from models.training.images import MODES
+from models.training.inputs import Inputs
+from models.training.settings import check
+
+READS = ("image",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """`height`, `width`: what images are scaled to; `channels`: 1 (grey) or 3; `filters`: of the two convolutions, of
+    3 x 3 pixels each; `dense`: width of the layer above them; `dropout`: of its inputs and outputs.
+    """
+
+    height: int = 28
+    width: int = 28
+    channels: int = 1
+    filters: list[int] = field(default_factory=lambda: [32, 64])
+    dense: int = 128
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        check("model", self, above_0=["dense"], shares=["dropout"])
+        if min(self.height, self.width) < 4:
+            raise ValueError("model.height and model.width must be 4 or more: they are halved twice")
+        if self.channels not in MODES:
+            raise ValueError(f"model.channels must be 1 or 3, not {self.channels}")
+        if len(self.filters) != 2 or min(self.filters) < 1:
+            raise ValueError(f"model.filters must hold two numbers above 0, not {self.filters}")
+
+
+class Model(nn.Module):
+    """Each pooling halves height and width."""
+
+    def __init__(self, options: Options, *, terms: int, classes: int) -> None:
+        """`terms` is of no use to it."""
+        super().__init__()
+        first, second = options.filters
+        self.convolutions = nn.Sequential(
+            *(nn.Conv2d(options.channels, first, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(first, second, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        )
+        size = second * (options.height // 4) * (options.width // 4)
+        self.dense = nn.Sequential(
+            *(nn.Flatten(), nn.Dropout(options.dropout), nn.Linear(size, options.dense), nn.ReLU()),
+            *(nn.Dropout(options.dropout), nn.Linear(options.dense, classes)),
+        )
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """logits_BC."""
+        assert inputs.image_BHWC is not None
+        pixels_BCHW = inputs.image_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
+        logits_BC: Tensor = self.dense(self.convolutions(pixels_BCHW))
+        return logits_BC

@@ -1,0 +1,41 @@
+"""Handwritten digits, 1,797 images of 8 x 8 pixels, from scikit-learn; `make data` writes PNG files."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+
+from pipelines.config import DATA
+from pipelines.files import Arrival
+from pipelines.formats import Row
+from pipelines.reading import Step
+from pipelines.sources import images
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where `make data` put them."""
+
+    path: str = str(DATA / "digits")
+
+
+def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
+    """The images."""
+    try:
+        return images.arrivals(spark, _images(options))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; 'make data' brings it") from error
+
+
+def rows(path: str, options: Options) -> Iterator[Row]:
+    """An image and its digit, the folder's name."""
+    return images.rows(path, _images(options))
+
+
+def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
+    """The planned images as `reading.RAW`, then `step`."""
+    return images.read(spark, plan, _images(options), step)
+
+
+def _images(options: Options) -> images.Options:
+    return images.Options(path=options.path)
