@@ -28,7 +28,7 @@ class Options:
     embedding: int = 200
     heads: int = 4
     dropout: float = 0.5
-    word_dropout: float = 0.15
+    word_dropout: float = 0.3
 
     def __post_init__(self) -> None:
         check("model", self, above_0=["length", "embedding", "heads"], shares=["dropout", "word_dropout"])

@@ -2,11 +2,9 @@
 
 Three branches, each a classifier of its own: a hidden layer over TF-IDF (as `mlp`), self-attention (as `attention`)
 and convolutions (as `textcnn`) over common word vectors. Their logits are added (a product of experts: Hinton, 2002).
-In training each branch is left out of a document with the probability `branch_dropout`, so that none leans on another
-(Neverova et al., "ModDrop", 2016).
 
 Dimensions: B documents, T words of the longest, E the word vectors' width, H the hidden layer's, F filters of all
-widths, K branches, C classes.
+widths, C classes.
 """
 # ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
@@ -36,15 +34,14 @@ class Options:
     widths: list[int] = field(default_factory=lambda: [1, 3, 5])
     filters: int = 128
     dropout: float = 0.5
-    word_dropout: float = 0.15
-    branch_dropout: float = 0.3
+    word_dropout: float = 0.3
 
     def __post_init__(self) -> None:
         check(
             "model",
             self,
             above_0=["length", "hidden", "embedding", "heads", "filters"],
-            shares=["dropout", "word_dropout", "branch_dropout"],
+            shares=["dropout", "word_dropout"],
         )
         if self.embedding % self.heads:
             raise ValueError(f"model.embedding={self.embedding} cannot be divided among model.heads={self.heads}")
@@ -53,7 +50,7 @@ class Options:
 
 
 class Model(nn.Module):
-    """The mean of the branches' logits."""
+    """The sum of the branches' logits."""
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
         super().__init__()
@@ -66,7 +63,7 @@ class Model(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv1d(width, options.filters, size, padding=size // 2) for size in options.widths
         )
-        self.dropout, self.branch_dropout = nn.Dropout(options.dropout), nn.Dropout(options.branch_dropout)
+        self.dropout = nn.Dropout(options.dropout)
         sizes = (options.hidden, 2 * width, options.filters * len(options.widths))
         self.outputs = nn.ModuleList(nn.Linear(size, classes) for size in sizes)
 
@@ -78,9 +75,7 @@ class Model(nn.Module):
         vectors_BTE = self.vectors(inputs.words)
         branches = (self.hidden(inputs.bags), self.attended(vectors_BTE, mask_BT), self.convolved(vectors_BTE, mask_BT))
         parts = [output(self.dropout(values)) for output, values in zip(self.outputs, branches, strict=True)]
-        logits_BKC = torch.stack(parts, 1)
-        kept_BK = self.branch_dropout(logits_BKC.new_ones(logits_BKC.shape[:2]))
-        logits_BC: Tensor = (logits_BKC * kept_BK[:, :, None]).mean(1)
+        logits_BC: Tensor = torch.stack(parts).sum(0)
         return logits_BC
 
     def hidden(self, bags: Bags) -> Tensor:

@@ -35,7 +35,7 @@ class Options:
     directions: int = 2
     layers: int = 1
     dropout: float = 0.5
-    word_dropout: float = 0.15
+    word_dropout: float = 0.3
 
     def __post_init__(self) -> None:
         check("model", self, above_0=["length", "embedding", "hidden", "layers"], shares=["dropout", "word_dropout"])

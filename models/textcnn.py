@@ -27,7 +27,7 @@ class Options:
     widths: list[int] = field(default_factory=lambda: [1, 3, 5])
     filters: int = 200
     dropout: float = 0.5
-    word_dropout: float = 0.15
+    word_dropout: float = 0.3
 
     def __post_init__(self) -> None:
         check("model", self, above_0=["length", "embedding", "filters"], shares=["dropout", "word_dropout"])

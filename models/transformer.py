@@ -33,7 +33,7 @@ class Options:
     feedforward: int = 256
     positions: str = "learned"
     dropout: float = 0.3
-    word_dropout: float = 0.15
+    word_dropout: float = 0.3
 
     def __post_init__(self) -> None:
         check(

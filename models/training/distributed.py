@@ -49,7 +49,7 @@ def rank() -> int:
 
 
 def _gpu() -> torch.device:
-    """This rank's GPU, whose sums come in one order: a run that goes on must find the weights that it would have had."""
+    """This rank's GPU, whose sums come in one order, so that a run which goes on ends as it would have ended."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -43,7 +43,8 @@ def test_images_from_files_to_predictions(
     (folder / "lying" / "copy.png").write_bytes(picture("lying", 3))
     (folder / "lying" / "torn.png").write_bytes(picture("lying", 61)[:60])
     source = ["source=images", f"source.path={folder}", "model=imagecnn", "split.test=0.2"]
-    fast = ["model.height=12", "model.width=12", "model.filters=[8,8]", "model.dense=16", "train.epochs=40", "train.lr=0.003"]
+    small = ["model.height=12", "model.width=12", "model.filters=[8,8]", "model.dense=16"]
+    fast = [*small, "train.epochs=40", "train.lr=0.003"]
     config = configured(*source, *fast)
     result = train.run(spark, config)
     assert result["rows"] == {"read": 122, "kept": 121, "quarantined": 1, "duplicates": 1, "two_labels": 0}
