@@ -31,7 +31,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
 
     With `grid=` each model's settings are searched first, by validation alone. What was trained by an earlier, equal
     comparison is taken from it, and a training that was stopped goes on. `output=` names a CSV file that gets a row a
-    training, in the place of an older one of the same source, model and seed.
+    training, in the place of an older one of the same data set, features, model and seed.
 
     Raises:
         UserError: no models, an unknown one, a key of the grid that none of them has; see `train.run`.

@@ -17,6 +17,7 @@ COLUMNS = (
 )
 FORMATS = dict.fromkeys(("accuracy", "low", "high", "macro_f1"), ".4f")
 FORMATS |= dict.fromkeys(("train_seconds", "megabytes"), ",.1f")
+NAMED = ("dataset", "features", "model", "seed")  # what a row of the CSV file is known by
 NOT_TRAINS = ("models", "seeds", "grid", "output", "lake", "report")  # keys that say nothing of a single training
 
 
@@ -54,15 +55,16 @@ def record(config: Config, rows: Sequence[dict[str, Any]]) -> None:
     path = files.absolute(config.output)
     folder, _, name = path.rpartition("/")
     older = store.read(path).decode() if name in store.names(folder) else ""
-    kept = {(row["source"], row["model"], row["seed"]): row for row in csv.DictReader(io.StringIO(older))}
+    kept = {tuple(row[name] for name in NAMED): row for row in csv.DictReader(io.StringIO(older))}
     own = [argument for argument in config.arguments if argument.partition("=")[0] not in NOT_TRAINS]
     for row in rows:
         more = [f"model={row['model']}", f"train.seed={row['seed']}", *row["settings"]]
         command = shlex.join(["spark-submit", "pipelines/train.py", *own, *more])
-        named = {"source": config.names.source, "model": row["model"], "seed": str(row["seed"])}
+        chosen = (config.dataset_name, config.names.features, row["model"], str(row["seed"]))
+        named = dict(zip(NAMED, chosen, strict=True))
         kept[tuple(named.values())] = named | {key: row[key] for key in COLUMNS[2:]} | {"command": command}
     text = io.StringIO()
-    table = csv.DictWriter(text, ["source", "model", "seed", *COLUMNS[2:], "command"], lineterminator="\n")
+    table = csv.DictWriter(text, [*NAMED, *COLUMNS[2:], "command"], lineterminator="\n")
     table.writeheader()
     table.writerows(kept[key] for key in sorted(kept))
     store.write(path, text.getvalue().encode())

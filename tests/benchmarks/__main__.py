@@ -3,10 +3,11 @@
 import json
 import sys
 
-from tests.benchmarks import accuracy, growth, throughput, training, weights
+from tests.benchmarks import accuracy, baseline, growth, throughput, training, weights
 
 ALL = {
     "accuracy": accuracy.measure,
+    "baseline": baseline.measure,
     "throughput": throughput.measure,
     "growth": growth.measure,
     "weights": weights.measure,

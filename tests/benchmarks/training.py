@@ -189,6 +189,7 @@ def scaling() -> list[dict[str, Any]]:
         sequences = dataclasses.replace(prepared(folder, "r8"), model="transformer", options=options)
         cases = {
             "transformer on R8, batch 64": (sequences, {"batch": 64}),
+            "transformer on R8, batch 256": (sequences, {"batch": 256}),
             "mlp on 20 Newsgroups, batch 64": (base, {"batch": 64}),
             "mlp on 20 Newsgroups, batch 512": (base, {"batch": 512}),
         }

@@ -27,7 +27,7 @@ def test_models_are_compared_once(
     write_json(tmp_path / "in" / "a.json", rows)
     source = [f"source.path={tmp_path}/in", "source.format=json", "source.label=label", "train.epochs=2"]
     (tmp_path / "results.csv").write_text(
-        "source,model,seed,accuracy,command\nfiles,mlp,1,0.0,old\nr8,mlp,0,0.97,kept\n"
+        "dataset,features,model,seed,accuracy,command\nfiles,words,mlp,1,0.0,old\nr8,words,mlp,0,0.97,kept\n"
     )
     config = configured(*source, "models=[logistic,mlp]", "seeds=2", "split.test=0.3", f"output={tmp_path}/results.csv")
     result = compare.run(spark, config)
@@ -62,7 +62,7 @@ def test_models_are_compared_once(
     assert [line.split()[0] for line in shown[1:3]] == ["logistic", "mlp"]
 
     with (tmp_path / "results.csv").open() as stream:
-        kept = {(row["source"], row["model"], row["seed"]): row for row in csv.DictReader(stream)}
+        kept = {(row["dataset"], row["model"], row["seed"]): row for row in csv.DictReader(stream)}
     assert len(kept) == 5
     assert kept["r8", "mlp", "0"]["command"] == "kept"
     for row in result["trainings"]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from pipelines import words
+from pipelines import chinese, words
 
 TEXTS = [
     "İstanbul'da ΣΟΦΟΣ ΟΔΟΣ. ß STRASSE",
@@ -45,6 +45,45 @@ def test_sequences_are_the_words_in_their_order() -> None:
         positions = found.words[found.word_offsets[number] : found.word_offsets[number + 1]]
         codes = found.codes[found.offsets[number] + positions]
         assert found.names.take(codes).to_pylist() == re.findall(words.WORDS, text.lower())
+
+
+@pytest.mark.parametrize("ngrams", [1, 3])
+def test_characters_are_scikit_learns(ngrams: int) -> None:
+    """Where there is no blank: scikit-learn takes those for characters, too."""
+    texts = [words.normalise(text).replace(" ", "") for text in TEXTS]
+    reference = CountVectorizer(analyzer="char", ngram_range=(1, ngrams))
+    matrix = reference.fit_transform(texts)
+    names = reference.get_feature_names_out()
+    found = words.terms(texts, words.Options(pattern=r"\S", ngrams=ngrams))
+    for number in range(len(texts)):
+        own = slice(found.offsets[number], found.offsets[number + 1])
+        terms = [name.replace(" ", "") for name in found.names.take(found.codes[own]).to_pylist()]
+        mine = dict(zip(terms, found.counts[own].tolist(), strict=True))
+        assert mine == {names[column]: matrix[number, column] for column in matrix[number].nonzero()[1]}
+
+
+def test_chinese_words_are_cut() -> None:
+    texts = ["我来到北京清华大学。很好!", "他来到了网易杭研大厦", "iPhone 很好用, 2019", ""]
+    found = words.terms([words.normalise(text) for text in texts], words.Options(tokenizer="jieba"))
+    cut = []
+    for number in range(len(texts)):
+        positions = found.words[found.word_offsets[number] : found.word_offsets[number + 1]]
+        cut.append(found.names.take(found.codes[found.offsets[number] + positions]).to_pylist())
+    # The first two are the examples of jieba's own documentation.
+    assert cut == [
+        ["我", "来到", "北京", "清华大学", "很", "好"],
+        ["他", "来到", "了", "网易", "杭研", "大厦"],
+        ["iphone", "很", "好", "用", "2019"],
+        [],
+    ]
+
+
+def test_a_tokenizer_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"features\.tokenizer must be pattern or jieba, not mecab"):
+        words.Options(tokenizer="mecab")
+    monkeypatch.setattr(chinese, "installed", lambda: False)
+    with pytest.raises(ValueError, match="pip install jieba"):
+        words.Options(tokenizer="jieba")
 
 
 def test_word_characters_are_those_of_re() -> None:
