@@ -75,6 +75,7 @@ def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, A
         store.write(f"{folder}/{runs.FIGURES}", json.dumps(figures).encode())
         publish(config, snapshot, task, figures["target"])
     figures = json.loads(store.read(f"{folder}/{runs.FIGURES}"))
+    figures.pop("target")  # stands in the bundle
     trained = time.monotonic()
     scores = evaluate.score(spark, lake, folder, snapshot, identity) if job == TRAIN else None
     seconds = {"train": round(trained - began, 2), "evaluate": round(time.monotonic() - trained, 2)}

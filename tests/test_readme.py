@@ -103,11 +103,14 @@ def test_submitted_by_hand() -> None:
 
 def test_comparisons() -> None:
     """Understood as they are written; they run in tests/pipelines/test_compare.py."""
-    several, searched, united = (
+    several, searched, united, classic = (
         configuration.load(shlex.split(command, comments=True)[2:]) for command in commands("Compare models")
     )
     compare.check(several)
     compare.check(searched)
+    compare.check(classic)
+    lstm = {axis for axis in classic.grid if compare.takes(classic, "rnn", axis)}
+    assert lstm == set(classic.grid)
     assert (several.models, several.seeds) == (["logistic", "mlp", "attention"], 3)
     assert len(compare.values(searched.grid[0])) == 2
     assert len(united.bundles) == 2

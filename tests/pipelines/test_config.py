@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.config import UserError, help_text, load
+from pipelines.config import GROUPS, UserError, help_text, load, members
 
 
 def test_arguments_win_over_files_and_files_over_defaults() -> None:
@@ -102,5 +102,7 @@ def test_null_takes_a_value_away_and_lists_stay_lists() -> None:
 
 def test_help_lists_groups_names_and_keys() -> None:
     text = help_text("train", "summary")
-    for word in ("source=bbc|files", "model=attention|logistic|mlp", "train.epochs=", "tfidf.min_df=", "separator"):
+    for group in GROUPS:
+        assert f"{group}={'|'.join(members(group))}" in text
+    for word in ("bbc|digits|files|", "|linear|logistic|mlp|", "train.epochs=", "tfidf.min_df=", "separator"):
         assert word in text
