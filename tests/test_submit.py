@@ -103,6 +103,7 @@ def test_a_loss_that_is_no_number_is_a_users_mistake(spark: SparkSession, tmp_pa
         train.run(spark, load([*small(tmp_path), "train.optimizer=sgd", "train.lr=1e30", "train.max_failures=3"]))
 
 
+@pytest.mark.cluster
 def test_an_executor_that_is_killed_changes_nothing(spark: SparkSession, tmp_path: Path) -> None:
     """Two executors in processes of their own; the ranks go on from the last checkpoint."""
     arguments = [*small(tmp_path), "train.ranks=2", "train.epochs=25", "train.patience=0", "train.checkpoint_steps=5"]

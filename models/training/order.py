@@ -8,7 +8,7 @@ from models.training.ragged import Ints
 Words = NDArray[np.uint64]
 
 POOL = 32  # batches whose documents are sorted by length together
-FEWEST, MOST, PARTS = 4096, 65_536, 16  # documents in a bucket, and into how many buckets a corpus between them falls
+FEWEST, MOST, PARTS = 4096, 65_536, 64  # documents in a bucket, and into how many buckets a corpus between them falls
 
 
 def mix(words: Words) -> Words:
