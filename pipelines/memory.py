@@ -2,9 +2,14 @@
 
 import re
 
+import numpy as np
+import torch
 from pyspark.sql import SparkSession
 
-from models.training import bundle
+from models.training import architecture, bundle
+from models.training.encoding import Documents, tensors
+from models.training.inputs import FIRST
+from models.training.ragged import Ragged, Stack
 from models.training.task import Task
 from pipelines.config import UserError
 
@@ -14,6 +19,8 @@ PROCESSES_MB = 230 + 130 + 260 + 420
 COPIES = 5 + 4
 # Documents that are being decoded, twice.
 BUCKETS_MB = 256
+BAG = 1000  # terms of a long document
+SLACK = 2  # what is made and let go on the way, and gradients of what is kept
 ENFORCING = ("yarn", "k8s")
 LEAST_MB, FACTOR = 384, 0.1  # Spark's defaults of spark.executor.memoryOverhead
 UNITS = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2}
@@ -24,7 +31,31 @@ def needed_mb(task: Task, terms: int) -> int:
     described = {"model": task.model, "options": task.options, "labels": task.labels, "task": {"kind": task.kind}}
     model = bundle.sketch(described, terms=terms)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
-    return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB)
+    documents = -(-task.train.batch // (task.train.ranks * task.train.accumulate))
+    passing = SLACK * documents * saved_mb(task)
+    return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB + passing)
+
+
+def saved_mb(task: Task) -> float:
+    """What a pass of one of the longest documents keeps for its way back; of a vocabulary of one term."""
+    model = architecture.build(task.model, task.options, terms=1, classes=task.outputs)
+    reads = architecture.reads(task.model, task.options)
+    bags = Ragged((np.zeros(BAG, np.int64), np.ones(BAG, np.float32)), np.array([0, BAG]))
+    words = Ragged((np.full(reads.length, FIRST),), np.array([0, reads.length]))
+    image = Stack(np.zeros((1, *(reads.image or (1, 1, 1))), np.uint8))
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = model(tensors(Documents(bags, words if reads.length else None, image)))
+    assert outputs.requires_grad  # and so all that it keeps is still there: no address was counted for two tensors
+    return sum(kept.values()) / 2**20
 
 
 def check(spark: SparkSession, task: Task, terms: int) -> None:

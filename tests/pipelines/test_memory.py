@@ -47,3 +47,17 @@ def test_too_little_is_refused_with_the_number_where_it_is_enforced(tmp_path: Pa
         memory.check(spark("k8s://x", spark_executor_cores="4"), task, TERMS)
     memory.check(spark(spark_executor_memoryOverhead=f"{needed}m"), task, TERMS)
     memory.check(spark("spark://x"), task, TERMS)
+
+
+def test_long_documents_and_large_batches_need_more(tmp_path: Path) -> None:
+    def needed(length: int, **train: Any) -> int:
+        options = {"length": length, "embedding": 64, "heads": 2}
+        train = {"cache_gb": 0.0, "batch": 512} | train
+        return memory.needed_mb(make_task(tmp_path, corpus(9), model="attention", options=options, train=train), TERMS)
+
+    none = needed(1)
+    # of each word at least its vector, query, key and value, in 4 bytes, for two directions
+    assert needed(400) - none > 2 * 512 * 400 * 64 * 4 * 4 / 2**20
+    assert needed(400) - none == pytest.approx(2 * (needed(200) - none), rel=0.05)
+    assert needed(400) - none == pytest.approx(2 * (needed(400, ranks=2) - none), rel=0.05)
+    assert needed(400, accumulate=4) == pytest.approx(needed(400, batch=128), rel=0.01)
