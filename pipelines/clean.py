@@ -142,7 +142,7 @@ def ranked(rows: DataFrame, batch: int) -> DataFrame:
     tested = F.col("published") & (F.col("split") == "test")
     text = Window.partitionBy("digest")
     ordered = text.orderBy("batch", "id", "path", "row")
-    labelled = F.when(F.size("labels") > 0, F.col("labels"))
+    labelled = F.when(F.size("labels") > 0, F.array_sort("labels"))
     older_ids = F.collect_set(F.when(F.col("batch") < batch, F.col("id"))).over(text)
     repeated = F.coalesce(F.lag("id").over(ordered) == F.col("id"), F.lit(False))
     conflict = F.min(labelled).over(text) != F.max(labelled).over(text)

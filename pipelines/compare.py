@@ -77,13 +77,18 @@ def check(config: Config) -> None:
         raise UserError(f"seeds must be 1 or more, not {config.seeds}")
     if len(set(config.models)) < len(config.models):
         raise UserError("models= names one model twice")
+    comparison.check(config.output)
     for name in config.models:
-        if load([*config.arguments, f"model={name}"]).train.loss == "mse":
-            raise UserError(f"models are compared by the labels that they find; {name} learns a number")
+        _check_labels(load([*config.arguments, f"model={name}"]), name)
     for axis in config.grid:
         takers = [name for name in config.models if takes(config, name, axis)] or config.models[:1]
         for name, value in itertools.product(takers, values(axis)):
-            load([*config.arguments, f"model={name}", value])  # says what is wrong with it
+            _check_labels(load([*config.arguments, f"model={name}", value]), name)  # says what is wrong with it
+
+
+def _check_labels(config: Config, name: str) -> None:
+    if config.train.loss == "mse":
+        raise UserError(f"models are compared by the labels that they find; {name} learns a number")
 
 
 def values(axis: str) -> list[str]:

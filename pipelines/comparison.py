@@ -9,7 +9,7 @@ from typing import Any
 
 from models.training import files as store
 from pipelines import files
-from pipelines.config import Config
+from pipelines.config import Config, UserError
 
 COLUMNS = (
     *("model", "seeds", "accuracy", "low", "high", "macro_f1", "parameters", "train_seconds"),
@@ -18,6 +18,7 @@ COLUMNS = (
 FORMATS = dict.fromkeys(("accuracy", "low", "high", "macro_f1"), ".4f")
 FORMATS |= dict.fromkeys(("train_seconds", "megabytes"), ",.1f")
 NAMED = ("dataset", "features", "model", "seed")  # what a row of the CSV file is known by
+HEADER = [*NAMED, *COLUMNS[2:], "command"]
 NOT_TRAINS = ("models", "seeds", "grid", "output", "lake", "report")  # keys that say nothing of a single training
 
 
@@ -50,12 +51,26 @@ def _cell(name: str, value: Any) -> str:
     return value if name == "model" else f"{value:{FORMATS.get(name, ',.0f')}}"
 
 
+def check(output: str) -> None:
+    """Refuse a file that `record` cannot add to, before any work.
+
+    Raises:
+        UserError: it is not one of ours.
+    """
+    older = _older(output) if output else ""
+    if older and older.splitlines()[0].split(",") != HEADER:
+        raise UserError(f"output={output} holds something else than a comparison's rows; name a new file")
+
+
+def _older(output: str) -> str:
+    path = files.absolute(output)
+    folder, _, name = path.rpartition("/")
+    return store.read(path).decode(errors="replace") if name in store.names(folder) else ""
+
+
 def record(config: Config, rows: Sequence[dict[str, Any]]) -> None:
     """Put the trainings into the CSV file `output=`, each with the command that repeats it."""
-    path = files.absolute(config.output)
-    folder, _, name = path.rpartition("/")
-    older = store.read(path).decode() if name in store.names(folder) else ""
-    kept = {tuple(row[name] for name in NAMED): row for row in csv.DictReader(io.StringIO(older))}
+    kept = {tuple(row[name] for name in NAMED): row for row in csv.DictReader(io.StringIO(_older(config.output)))}
     own = [argument for argument in config.arguments if argument.partition("=")[0] not in NOT_TRAINS]
     for row in rows:
         more = [f"model={row['model']}", f"train.seed={row['seed']}", *row["settings"]]
@@ -64,7 +79,7 @@ def record(config: Config, rows: Sequence[dict[str, Any]]) -> None:
         named = dict(zip(NAMED, chosen, strict=True))
         kept[tuple(named.values())] = named | {key: row[key] for key in COLUMNS[2:]} | {"command": command}
     text = io.StringIO()
-    table = csv.DictWriter(text, [*NAMED, *COLUMNS[2:], "command"], lineterminator="\n")
+    table = csv.DictWriter(text, HEADER, lineterminator="\n")
     table.writeheader()
     table.writerows(kept[key] for key in sorted(kept))
-    store.write(path, text.getvalue().encode())
+    store.write(files.absolute(config.output), text.getvalue().encode())

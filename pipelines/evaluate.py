@@ -94,6 +94,8 @@ def predictor(folder: str, identity: str, snapshot: int, paths: list[str], colum
             for rows in scanning.rows(path, wanted, last=snapshot):
                 labelled = pc.greater(pc.list_value_length(rows["labels"]), 0)
                 known = pc.is_valid(rows["target"]) if bundle.kind == "target" else labelled
+                if bundle.reads.image:
+                    known = pc.and_(known, pc.is_valid(rows["content"]))
                 tests = rows.filter(pc.and_(known, pc.equal(rows["split"], "test")))
                 run, number = pa.scalar(identity), pa.scalar(snapshot, pa.int64())
                 named = [pa.repeat(value, tests.num_rows) for value in (run, number)]

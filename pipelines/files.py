@@ -95,12 +95,6 @@ def literal(path: str) -> str:
     return re.sub(r"([*?\[\]{}\\])", r"\\\1", path)
 
 
-def present(path: str) -> bool:
-    """Whether something has just this name."""
-    files, where = locate(located(absolute(path)))
-    return bool(files.exists(where))
-
-
 def opened(path: str) -> IO[bytes]:
     """A file's bytes as they lie there."""
     files, where = locate(located(path))

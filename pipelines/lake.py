@@ -95,7 +95,7 @@ SNAPSHOTS = Table(
 PREDICTIONS = Table(
     "predictions",
     "run string, snapshot bigint, id string, labels array<string>, target double, predicted string,"
-    " probability float, predicted_labels array<string>, predicted_value float",
+    " probability float, predicted_labels array<string>, predicted_value double",
     "one row per run, snapshot and test document; the columns of other tasks than the run's are null",
 )
 RUNS = Table("runs", "run string, job string, status string, report string", "one row per job that changed something")

@@ -93,16 +93,18 @@ def _cancelled_when_silent(spark: SparkSession, heard: progress.Heard, timeout_s
         while not over.wait(min(1.0, longest / 4)):
             if heard.last and time.monotonic() - heard.last > longest:
                 progress.say(f"train: no rank has been heard of for {longest:.0f} seconds")
-                spark.interruptTag(TAG)
+                context.cancelJobsWithTag(TAG)
                 return
 
-    spark.addTag(TAG)
+    # Not the session's tags: those that one thread gives, no other can interrupt by.
+    context = spark.sparkContext
+    context.addJobTag(TAG)
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
         over.set()
-        spark.removeTag(TAG)
+        context.removeJobTag(TAG)
 
 
 def check(spark: SparkSession, ranks: int) -> None:

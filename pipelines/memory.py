@@ -1,12 +1,13 @@
 """What a rank's processes need, beside the JVM of their executor, where the cluster kills what takes more."""
 
+import math
 import re
 
 import numpy as np
 import torch
 from pyspark.sql import SparkSession
 
-from models.training import architecture, bundle
+from models.training import architecture, bundle, order
 from models.training.encoding import Documents, tensors
 from models.training.inputs import FIRST
 from models.training.ragged import Ragged, Stack
@@ -32,8 +33,11 @@ def needed_mb(task: Task, terms: int) -> int:
     model = bundle.sketch(described, terms=terms)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
     documents = -(-task.train.batch // (task.train.ranks * task.train.accumulate))
+    reads = architecture.reads(task.model, task.options)
+    bucket = -(-task.documents // (task.train.shuffle_buckets or order.buckets(task.documents)))
+    pixels = 2 * bucket * math.prod(reads.image) / 2**20 if reads.image else 0.0
     passing = SLACK * documents * saved_mb(task)
-    return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB + passing)
+    return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB + pixels + passing)
 
 
 def saved_mb(task: Task) -> float:

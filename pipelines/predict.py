@@ -78,17 +78,25 @@ def scorer(folder: str, options: words.Options) -> Worker:
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = scoring.loaded(folder)
+        read = "content" if bundle.reads.image else "text"
         for batch in batches:
-            found = words.terms([words.normalise(text or "") for text in batch["text"].to_pylist()], options)
-            terms = Ragged((found.ids[found.codes], found.counts), found.offsets)
-            sequence = Ragged((found.words,), found.word_offsets)
-            answers = scoring.answers(bundle, Stored(terms, sequence, batch["content"])).columns
-            readable = pc.is_null(batch["reason"])
-            said = [pc.if_else(readable, column, pa.scalar(None, column.type)) for column in answers]
+            missing = pc.if_else(pc.is_null(batch[read]), f"no {'image' if bundle.reads.image else 'text'}", None)
+            reason = pc.coalesce(batch["reason"], missing)
+            readable = pc.is_null(reason)
+            answers = scoring.answers(bundle, _stored(batch.filter(readable), options))
+            place = pc.if_else(readable, pc.subtract(pc.cumulative_sum(readable.cast(pa.int64())), 1), None)
+            said = [column.take(place) for column in answers.columns]
             named = [batch[name] for name in ("path", "row", "id")]
-            yield pa.RecordBatch.from_arrays([*named, *said, batch["reason"]], schema=OUTPUT)
+            yield pa.RecordBatch.from_arrays([*named, *said, reason], schema=OUTPUT)
 
     return score
+
+
+def _stored(rows: pa.RecordBatch, options: words.Options) -> Stored:
+    """`reading.RAW` as a bundle wants it."""
+    found = words.terms([words.normalise(text or "") for text in rows["text"].to_pylist()], options)
+    terms = Ragged((found.ids[found.codes], found.counts), found.offsets)
+    return Stored(terms, Ragged((found.words,), found.word_offsets), rows["content"])
 
 
 def unlabelled(options: Any) -> Any:

@@ -198,6 +198,8 @@ def _number(value: Any) -> float | None:
     """A finite number, or nothing."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
+    if isinstance(value, str) and (not value.isascii() or "_" in value):  # Python's own ways to write numbers
+        return None
     try:
         number = float(value)
     except (ValueError, OverflowError):

@@ -57,7 +57,7 @@ ANSWERS = pa.schema(
         "predicted": pa.string(),
         "probability": pa.float32(),
         "predicted_labels": pa.list_(pa.string()),
-        "predicted_value": pa.float32(),
+        "predicted_value": pa.float64(),
     }
 )
 
@@ -70,7 +70,7 @@ def answers(bundle: Bundle | Ensemble, stored: Stored) -> pa.RecordBatch:
     scores = bundle.score(stored)
     columns = {field.name: pa.nulls(len(scores), field.type) for field in ANSWERS}
     if bundle.kind == "target":
-        columns["predicted_value"] = pa.array(scores[:, 0], pa.float32())
+        columns["predicted_value"] = pa.array(scores[:, 0], pa.float64())
     elif bundle.kind == "labels":
         rows, places = np.nonzero(scores > 0.5)
         offsets = pa.array(np.searchsorted(rows, np.arange(len(scores) + 1)), pa.int32())

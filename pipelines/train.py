@@ -92,6 +92,8 @@ def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, A
 
 def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str, Any], folder: str) -> Task:
     """Write the vocabulary that the model reads, and say what each rank needs to know."""
+    if getattr(config.source, "label_separator", None) and config.train.loss != "binary":
+        raise UserError("source.label_separator gives documents several labels: train.loss=binary learns them")
     labels = sorted(snapshot["labels"]) if config.train.loss != "mse" else []
     if len(labels) < 2 and config.train.loss != "mse":
         raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.training.documents import Index, Reader
-from models.training.encoding import MOST_DOCUMENTS, Documents, chained, pieces, tensors
+from models.training.encoding import Documents, at_once, chained, pieces, tensors
 from models.training.inputs import Inputs
 from models.training.order import bucket, by_length, shuffled
 from models.training.ragged import Ints
@@ -222,7 +222,7 @@ def part(
         inputs=tensors(documents, longest=longest),
         labels=torch.from_numpy(index.label[rows]),
         marks=torch.from_numpy(index.marks[rows]),
-        targets=torch.from_numpy(index.target[rows]),
+        targets=torch.from_numpy(index.target[rows].astype(np.float32)),
         shards=shards,
     )
 
@@ -236,7 +236,7 @@ def scored(feed: Feed, rows: Ints, place: Place) -> Iterator[Part]:
         if len(own):
             documents = feed.documents(own)
             lengths = np.minimum(feed.index.length[own], longest)
-            for some in pieces(lengths, max(1, MOST_DOCUMENTS // place.ranks)):
+            for some in pieces(lengths, max(1, at_once(feed.reader.encoder.reads) // place.ranks)):
                 yield part(feed.index, own[some], documents.slice(some.start, some.stop))
 
 

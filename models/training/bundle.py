@@ -12,7 +12,7 @@ from torch import nn
 
 from models.training import files, tfidf, vocabulary, weights
 from models.training.architecture import build, options, reads
-from models.training.encoding import Documents, Encoder, Reads, Stored, pieces, tensors
+from models.training.encoding import Documents, Encoder, Reads, Stored, at_once, pieces, tensors
 from models.training.manifest import FILE, FORMAT, LARGEST_MANIFEST, compare, digest, read_manifest, write_manifest
 from models.training.scale import Scale
 
@@ -38,22 +38,23 @@ class Bundle:
         """One of `manifest.KINDS`."""
         return str(self.manifest["task"]["kind"])
 
-    def score(self, stored: Stored) -> NDArray[np.float32]:
-        """Probabilities (B, C) of B documents; of a target its values (B, 1)."""
+    def score(self, stored: Stored) -> NDArray[Any]:
+        """Probabilities (B, C) of B documents, in float32; of a target its values (B, 1), in float64."""
         return self.outputs(self.encoder.encode(stored))
 
-    def outputs(self, documents: Documents) -> NDArray[np.float32]:
+    def outputs(self, documents: Documents) -> NDArray[Any]:
         """`score` of encoded documents, each scored with others of about its length, some at a time."""
-        result = np.empty((len(documents), outputs(self.manifest)), dtype=np.float32)
+        kind = np.float64 if self.kind == "target" else np.float32
+        result = np.empty((len(documents), outputs(self.manifest)), dtype=kind)
         lengths = documents.words.lengths if documents.words is not None else np.zeros(len(documents), np.int64)
         order = np.argsort(lengths, kind="stable")
         with torch.inference_mode():
-            for some in pieces(lengths[order]):
+            for some in pieces(lengths[order], at_once(self.reads)):
                 rows = order[some]
                 result[rows] = self._finished(self.model(tensors(documents.take(rows))))
         return result
 
-    def _finished(self, logits: torch.Tensor) -> NDArray[np.float32]:
+    def _finished(self, logits: torch.Tensor) -> NDArray[Any]:
         if self.kind == "target":
             task = self.manifest["task"]
             return Scale(task["mean"], task["std"]).restored(logits.numpy())
@@ -85,10 +86,10 @@ class Ensemble:
         images = [reads.image for reads in every if reads.image]
         return Reads(any(reads.bags for reads in every), max(reads.length for reads in every), next(iter(images), None))
 
-    def score(self, stored: Stored) -> NDArray[np.float32]:
-        """Probabilities (B, C) of B documents; of a target its values (B, 1)."""
+    def score(self, stored: Stored) -> NDArray[Any]:
+        """Probabilities (B, C) of B documents, in float32; of a target its values (B, 1), in float64."""
         scores = np.stack([member.score(stored) for member in self.members])
-        mean: NDArray[np.float32] = scores.mean(0, dtype=np.float32)
+        mean: NDArray[Any] = scores.mean(0, dtype=scores.dtype)
         return mean
 
 

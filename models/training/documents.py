@@ -35,7 +35,7 @@ class Index:
     key: Ints
     label: Ints
     marks: NDArray[np.bool_]
-    target: NDArray[np.float32]
+    target: NDArray[np.float64]
     published: NDArray[np.bool_]
     length: NDArray[np.int32]
     file: NDArray[np.int32]
@@ -106,7 +106,7 @@ def _index_piece(rows: Any, wanted: Wanted, number: int, places: Ints) -> Index:
         key=rows["key"].to_numpy(),
         label=label,
         marks=marks,
-        target=pc.fill_null(rows["target"], 0).to_numpy().astype(np.float32),
+        target=pc.fill_null(rows["target"], 0).to_numpy(),
         published=pc.equal(rows["split"], "validation").to_numpy(zero_copy_only=False),
         length=length.astype(np.int32),
         file=np.full(rows.num_rows, number, np.int32),

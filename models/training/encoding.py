@@ -1,5 +1,6 @@
 """From documents as the tables hold them to what a model reads: TF-IDF weights, sequences of words, or both."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from models.training.tfidf import Weigher
 
 MOST_WORDS = 65_536  # padded, of documents that are scored at once; bounds the layers' outputs
 MOST_DOCUMENTS = 1024
+MOST_PIXELS = 1 << 21  # likewise, of all channels
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,13 @@ def padded(rows: Ragged, longest: int = 0) -> Words:
     return Words(torch.from_numpy(rectangle), torch.from_numpy(lengths))
 
 
-def pieces(lengths: Ints, most: int = MOST_DOCUMENTS) -> list[slice]:
-    """Runs of documents with ascending `lengths` (B,) that are few enough, and have few enough words, to score."""
+def at_once(reads: Reads) -> int:
+    """How many documents may be scored at once, however short they are."""
+    return max(1, min(MOST_DOCUMENTS, MOST_PIXELS // math.prod(reads.image))) if reads.image else MOST_DOCUMENTS
+
+
+def pieces(lengths: Ints, most: int) -> list[slice]:
+    """Runs of documents with ascending `lengths` (B,), `most` at most, that have few enough words to score."""
     found, start = [], 0
     while start < len(lengths):
         size = 1

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from models.training import architecture, checkpoint, distributed, proof, weights
+from models.training import architecture, checkpoint, distributed, heap, proof, weights
 from models.training.batches import Batch, Plan, batches
 from models.training.evaluation import evaluate
 from models.training.history import History, resident_mb
@@ -134,6 +134,7 @@ def train(
             work.witness.step = state.steps
             work.witness.alive()
             began = tell(work, reporter, state, batch, total / batch.weight, rate, began)
+            work.trimmed = heap.trim(work.trimmed)
             if state.step == plan.steps:
                 kept = end_epoch(work, model, held, state, reporter) or kept
                 if options.patience and state.epoch - 1 - state.best.epochs >= options.patience:

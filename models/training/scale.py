@@ -1,5 +1,6 @@
 """The scale of targets: a model learns them with mean 0 and variance 1, and bundles turn its outputs back."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +15,22 @@ class Scale:
     std: float = 1.0
 
     @classmethod
-    def of(cls, targets: NDArray[np.float32]) -> "Scale":
-        """That of some targets."""
-        values = targets.astype(np.float64)
-        return cls(float(values.mean()), float(values.std()) or 1.0)
+    def of(cls, targets: NDArray[np.float64]) -> "Scale":
+        """That of some targets.
 
-    def standardised(self, targets: NDArray[np.float32]) -> NDArray[np.float32]:
+        Raises:
+            ValueError: they are too large for their variance to be a number.
+        """
+        with np.errstate(over="ignore"):
+            mean, std = float(targets.mean()), float(targets.std())
+        if not math.isfinite(mean + std):
+            raise ValueError("the targets are too large: their variance is not a number")
+        return cls(mean, std or 1.0)
+
+    def standardised(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
         """Targets as the model learns them."""
-        return ((targets.astype(np.float64) - self.mean) / self.std).astype(np.float32)
+        return (targets - self.mean) / self.std
 
-    def restored(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def restored(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """What the model says, in the targets' own unit."""
-        return (outputs.astype(np.float64) * self.std + self.mean).astype(np.float32)
+        return outputs.astype(np.float64) * self.std + self.mean

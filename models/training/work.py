@@ -32,6 +32,7 @@ class Work:
     scale: Scale
     history: History = field(default_factory=History)
     saved: float = field(default_factory=time.monotonic)
+    trimmed: float = field(default_factory=time.monotonic)
     stepping: float = 0.0  # seconds in steps
     seen: int = 0  # documents in them
 
@@ -53,7 +54,7 @@ def prepare(task: Task, group: Group, witness: proof.Witness) -> Work:
     # The shares are of all documents; of what the test split leaves, validation's is larger.
     held = validation(index, share=task.validation_share / (1 - task.test_share), salt=task.salt)
     if held.all():
-        raise ValueError("the train split holds no labelled document")
+        raise ValueError("validation takes all documents of the train split: see split.validation")
     scale = Scale.of(index.target[~held]) if targets else Scale()
     index = replace(index, target=scale.standardised(index.target))
     buckets = options.shuffle_buckets or order.buckets(task.documents)

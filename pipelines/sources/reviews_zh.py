@@ -35,8 +35,11 @@ def rows(path: str, options: Options) -> Iterator[Row]:
     label = path.rsplit("/", 1)[-1].removesuffix(".txt")
     with files.opened(path) as stream:
         for line in stream:
-            if line.strip():
-                yield Row(line.decode().strip(), label, raw=line)
+            try:
+                if text := line.decode().strip():
+                    yield Row(text, label, raw=line)
+            except UnicodeDecodeError:
+                yield Row(reason="not valid utf-8", raw=line)
 
 
 def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:

@@ -49,6 +49,7 @@ def row(
 ) -> dict[str, Any]:
     """One row of a feature file."""
     found = {"terms": list(terms), "counts": list(terms.values()), "sequence": list(range(len(terms)))}
+    found |= {"content": image(key % 1000)}
     return {"batch": batch, "key": key, "id": f"#{key}", "split": split, "labels": list(labels), **found}
 
 
@@ -63,7 +64,7 @@ def corpus(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
         terms = {IDS[place]: int(random.integers(1, 5)) for place in own + common} | {number: 1}
         key = int(random.integers(-(2**63), 2**63, dtype=np.int64))
         sequence = random.permutation(np.repeat(np.arange(len(terms)), list(terms.values()))).tolist()
-        rows.append(row(key, terms, LABELS[kind : kind + 1]) | {"sequence": sequence, "content": image(number)})
+        rows.append(row(key, terms, LABELS[kind : kind + 1]) | {"sequence": sequence})
     return rows
 
 
@@ -97,12 +98,16 @@ def make_task(
     """A task on `rows`, written to so many feature files; `train` are its `train.*` settings."""
     paths = [write_features(folder / "features" / f"{part}.parquet", rows[part::files]) for part in range(files)]
     write_vocabulary(folder / "run", rows)
-    settings: dict[str, Any] = {"model": "mlp", "options": {"hidden": [16], "dropout": 0.0}, "validation_share": 0.2}
+    settings: dict[str, Any] = {
+        "labels": LABELS,
+        "model": "mlp",
+        "options": {"hidden": [16], "dropout": 0.0},
+        "validation_share": 0.2,
+    }
     return Task(
         files=paths,
         batch=1,
         documents=len(rows),
-        labels=LABELS,
         folder=str(folder / "run"),
         train=Options(**{"threads": 1, "epochs": 4, "batch": 8, "lr": 0.01} | (train or {})),
         progress=False,
@@ -117,7 +122,7 @@ def labelled(keys: Any, labels: Any, published: Any = None) -> Index:
         key=np.asarray(keys, dtype=np.int64),
         label=np.asarray(labels, dtype=np.int64),
         marks=np.zeros((count, 0), dtype=np.bool_),
-        target=np.zeros(count, dtype=np.float32),
+        target=np.zeros(count, dtype=np.float64),
         published=np.zeros(count, dtype=np.bool_) if published is None else np.asarray(published),
         length=np.zeros(count, dtype=np.int32),
         file=np.zeros(count, dtype=np.int32),
@@ -173,7 +178,7 @@ def stored_of(rows: Iterable[dict[str, Any]]) -> Stored:
     rows = list(rows)
     terms = ragged([document["terms"] for document in rows], [document["counts"] for document in rows])
     sequence = ragged([document["sequence"] for document in rows])
-    return Stored(terms, sequence, pa.array([document.get("content") for document in rows], pa.binary()))
+    return Stored(terms, sequence, pa.array([document.get("content", image(0)) for document in rows], pa.binary()))
 
 
 def ragged(*columns: Sequence[Sequence[Any]], kind: Any = np.int64) -> Ragged:

@@ -7,7 +7,7 @@ import pytest
 
 from models.training import order
 from models.training.batches import Feed, Place, Plan, batches, scored
-from models.training.encoding import MOST_WORDS, Documents, Encoder, Reads, Stored, chained, padded, pieces
+from models.training.encoding import MOST_WORDS, Documents, Encoder, Reads, Stored, at_once, chained, padded, pieces
 from models.training.inputs import FIRST, PADDING, UNKNOWN
 from models.training.ragged import joined
 from models.training.tfidf import Options, Weigher
@@ -81,8 +81,10 @@ def test_few_enough_words_are_scored_at_once() -> None:
     assert max(some.stop - some.start for some in found) == 100
     for some in found:
         assert (some.stop - some.start) * lengths[some.stop - 1] <= MOST_WORDS
-    assert [(some.start, some.stop) for some in pieces(np.array([1, 2 * MOST_WORDS]))] == [(0, 1), (1, 2)]
-    assert pieces(np.zeros(0, np.int64)) == []
+    assert [(some.start, some.stop) for some in pieces(np.array([1, 2 * MOST_WORDS]), 9)] == [(0, 1), (1, 2)]
+    assert pieces(np.zeros(0, np.int64), 9) == []
+    shapes = (None, (8, 8, 1), (512, 1024, 3), (2048, 2048, 3))
+    assert [at_once(Reads(bags=True, length=9, image=shape)) for shape in shapes] == [1024, 1024, 1, 1]
 
 
 def lengthy(count: int) -> list[dict[str, object]]:

@@ -23,9 +23,9 @@ COLOUR = DRAW.integers(0, 256, (6, 5, 3), dtype=np.uint8)
 
 
 def test_pixels_are_those_of_the_file() -> None:
-    found = decoded([png(GREY), None, png(GREY, "BMP")], (6, 5, 1))
+    found = decoded([png(GREY), png(GREY, "BMP")], (6, 5, 1))
     assert found.dtype == np.uint8
-    assert found.tolist() == [GREY[..., None].tolist(), np.zeros((6, 5, 1)).tolist(), GREY[..., None].tolist()]
+    assert found.tolist() == [GREY[..., None].tolist()] * 2
     assert decoded([png(COLOUR)], (6, 5, 3))[0].tolist() == COLOUR.tolist()
     assert decoded([], (6, 5, 3)).shape == (0, 6, 5, 3)
 
@@ -36,15 +36,29 @@ def test_another_size_or_colour_is_converted() -> None:
     grey = decoded([png(COLOUR)], (6, 5, 1))[0, ..., 0].astype(float)
     luma = COLOUR @ np.array([0.299, 0.587, 0.114])  # ITU-R 601-2
     assert np.abs(grey - luma).max() <= 1
-    clear = np.zeros((4, 4, 4), np.uint8)
-    assert decoded([png(clear)], (4, 4, 3)).shape == (1, 4, 4, 3)
+    ink = np.zeros((4, 4, 4), np.uint8)
+    ink[1, 2, 3] = 255  # black, on what can be looked through
+    white = np.full((4, 4, 3), 255)
+    white[1, 2] = 0
+    assert decoded([png(ink)], (4, 4, 3))[0].tolist() == white.tolist()
+    deep = (np.arange(30, dtype=np.uint16) * 2000).reshape(6, 5)
+    assert decoded([png(deep)], (6, 5, 1))[0, ..., 0].tolist() == (deep >> 8).tolist()
 
 
 def test_what_is_no_image_is_told() -> None:
     whole = png(np.zeros((50, 50), np.uint8))
     assert problem(whole) is None
-    for content in (b"", b"no image", whole[: len(whole) // 2], whole[:40]):
-        assert str(problem(content)).startswith("not an image that can be read: ")
+    bare = io.BytesIO()
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(bare, "TIFF")  # numbers of any size
+    lab = io.BytesIO()
+    Image.new("LAB", (4, 4)).save(lab, "TIFF")
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nshowpage\n"
+    contents = [b"", b"no image", whole[: len(whole) // 2], whole[:40], bare.getvalue(), lab.getvalue(), program]
+    for content in contents:
+        assert str(problem(content)).startswith("not an image that can be read: "), content[:20]
+    assert "UnidentifiedImageError" in str(problem(program)), "its format is one that is tried"
+    with pytest.raises(ValueError, match="a document is no image"):
+        decoded([whole, None], (4, 4, 1))
 
 
 def test_a_small_file_that_wants_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

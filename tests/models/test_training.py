@@ -181,6 +181,20 @@ def test_refit_learns_from_all_documents(tmp_path: Path) -> None:
     assert refit["steps"] == plain["steps"] + refit["epochs"] * 4
 
 
+def test_targets_are_learnt_whatever_their_unit(tmp_path: Path) -> None:
+    """Also where 32 bits could not tell them apart; two ranks' worth of shards."""
+    rows = [row | {"target": 1.7e9 + 10.0 * (number % 3)} for number, row in enumerate(corpus(60))]
+    train = {"loss": "mse", "epochs": 60, "lr": 0.02, "shards": 2, "batch": 16}
+    task = make_task(tmp_path, rows, labels=[], model="linear", options={}, train=train)
+    result = fit(task)
+    assert result["target"]["mean"] == pytest.approx(1.7e9 + 10, abs=2)
+    assert result["validation"]["rmse"] < 5
+    for row in rows:
+        row["target"] = 1e308
+    with pytest.raises(ValueError, match="the targets are too large"):
+        fit(make_task(tmp_path / "large", rows, labels=[], model="linear", options={}, train=train))
+
+
 def test_a_loss_without_bounds_is_reported(tmp_path: Path) -> None:
     task = make_task(tmp_path, corpus(30), train={"optimizer": "sgd", "lr": 1e30})
     with pytest.raises(ValueError, match=r"train\.lr"):

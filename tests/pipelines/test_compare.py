@@ -30,6 +30,13 @@ def test_models_are_compared_once(
         "dataset,features,model,seed,accuracy,command\nfiles,words,mlp,1,0.0,old\nr8,words,mlp,0,0.97,kept\n"
     )
     config = configured(*source, "models=[logistic,mlp]", "seeds=2", "split.test=0.3", f"output={tmp_path}/results.csv")
+    with pytest.raises(UserError, match="holds something else than a comparison's rows"):
+        compare.run(spark, config)
+    assert not trained
+    old = ",".join(["files", "words", "mlp", "1", *["0"] * (len(comparison.HEADER) - 5), "old"])
+    (tmp_path / "results.csv").write_text(
+        "\n".join([",".join(comparison.HEADER), old, old.replace("files", "r8")]) + "\n"
+    )
     result = compare.run(spark, config)
     assert [(task.model, task.train.seed) for task in trained] == [
         ("logistic", 0),
@@ -64,7 +71,7 @@ def test_models_are_compared_once(
     with (tmp_path / "results.csv").open() as stream:
         kept = {(row["dataset"], row["model"], row["seed"]): row for row in csv.DictReader(stream)}
     assert len(kept) == 5
-    assert kept["r8", "mlp", "0"]["command"] == "kept"
+    assert kept["r8", "mlp", "1"]["command"] == "old"
     for row in result["trainings"]:
         assert float(kept["files", row["model"], str(row["seed"])]["accuracy"]) == row["accuracy"]
     command = kept["files", "mlp", "1"]["command"].split()

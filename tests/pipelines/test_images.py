@@ -13,7 +13,7 @@ from models.training.task import Task
 from pipelines import predict, train
 from pipelines.config import Config, UserError
 from pipelines.lake import CLEAN, DOCUMENTS, FEATURES, PREDICTIONS, QUARANTINE
-from tests.conftest import table
+from tests.conftest import documents, table, write_json
 
 Configure = Callable[..., Config]
 pytestmark = pytest.mark.spark
@@ -74,6 +74,13 @@ def test_images_from_files_to_predictions(
     rows = spark.read.format("delta").load(f"{tmp_path}/out").collect()
     said = {int(Path(row["path"]).stem): row["predicted"] for row in rows if row["reason"] is None}
     assert sum(said[number] == ("lying", "upright")[number % 2] for number in range(70, 80)) >= 9
+    texts = tmp_path / "texts" / "a.txt"
+    texts.parent.mkdir()
+    texts.write_text("a text")
+    given = [f"bundle={result['bundle']}", f"source.path={texts}", f"output={tmp_path}/none"]
+    assert predict.run(spark, configured(*given))["rows"] == {"read": 1, "predicted": 0, "rejected": 1}
+    (row,) = spark.read.format("delta").load(f"{tmp_path}/none").collect()
+    assert (row["predicted"], row["reason"]) == (None, "no image")
     again = train.run(spark, configured(*source, *fast, "train.epochs=1"))
     assert again["rows"]["read"] == 0
 
@@ -86,5 +93,9 @@ def test_a_model_of_words_cannot_read_images(
         (tmp_path / "in" / kind / "1.png").write_bytes(picture(kind, 1))
     with pytest.raises(UserError, match="no term is left"):
         train.run(spark, configured("source=images", f"source.path={tmp_path}/in", "model=mlp", "split.test=0"))
+    write_json(tmp_path / "a.json", documents(20))
+    given = [f"source.path={tmp_path}/a.json", "source.format=json", "source.label=label", "dataset=texts"]
+    with pytest.raises(ValueError, match="a document is no image"):
+        train.run(spark, configured(*given, "model=imagecnn"))
     with pytest.raises(UserError, match="nothing is at"):
         train.run(spark, configured("source=images", f"source.path={tmp_path}/none", "dataset=none", "model=imagecnn"))

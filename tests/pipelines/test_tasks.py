@@ -79,7 +79,8 @@ def test_any_number_of_labels_is_learnt(
 ) -> None:
     rows = write_rows(tmp_path / "in" / "a.csv")
     source = [f"source.path={tmp_path}/in", "source.format=csv", "source.label=tags", "source.label_separator=,"]
-    more = ["model=logistic", "train.loss=binary", "train.label_smoothing=0", "train.epochs=60", "tfidf.min_df=2"]
+    more = ["model=logistic", "train.loss=binary", "train.epochs=40", "train.patience=0", "train.lr=0.1"]
+    more += ["train.label_smoothing=0", "tfidf.min_df=2", "tfidf.norm=none"]
     result = train.run(spark, configured(*source, *more))
     kept = {row["text"]: row["labels"] for row in table(spark, configured(*source), DOCUMENTS).collect()}
     assert {text: ", ".join(labels) for text, labels in kept.items() if "bad" not in text} == {
@@ -119,6 +120,7 @@ def test_what_a_task_cannot_do_is_one_sentence(
     wrong: dict[str, list[str]] = {
         "no column is named 'prize'": ["source.target=prize"],
         "two labels or more": ["source.target=price"],
+        "several labels: train.loss=binary learns them": ["source.label=tags", "source.label_separator=,"],
         "class_weights needs": ["source.label=tags", "train.loss=binary", "train.class_weights=balanced"],
     }
     for said, arguments in wrong.items():
