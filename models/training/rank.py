@@ -11,6 +11,8 @@ from typing import Any
 
 from models.training.task import Task
 
+WRAPPER = b"torch_run_process_wrapper"  # pyspark.ml.torch's process above torchrun
+
 
 def fit(task: Task) -> dict[str, Any]:
     """`models.training.loop.fit` in a rank of its own; torch, which takes two seconds, is imported there alone."""
@@ -35,9 +37,17 @@ def _die_with_parents() -> None:
 
 def _mind_wrapper(torchrun: int) -> None:
     wrapper = _parent(torchrun)
-    while _parent(torchrun) == wrapper:
-        time.sleep(1)
+    if WRAPPER in _command(wrapper):  # or it has ended while we started, and this is who takes in orphans
+        while _parent(torchrun) == wrapper:
+            time.sleep(1)
     os.kill(torchrun, signal.SIGKILL)
+
+
+def _command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _parent(process: int) -> int:

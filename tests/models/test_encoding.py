@@ -60,6 +60,14 @@ def test_documents_are_taken_sliced_and_chained() -> None:
     assert only.words is None
 
 
+def test_only_images_need_no_vocabulary() -> None:
+    none = Weigher(np.zeros(0, np.int64), np.zeros(0, np.int64), documents=5, options=Options())
+    for reads in (Reads(bags=True, length=0), Reads(bags=False, length=9)):
+        with pytest.raises(ValueError, match="the vocabulary is empty"):
+            Encoder(none, reads)
+    assert Encoder(none, Reads(bags=False, length=0, image=(4, 4, 1))).terms == 0
+
+
 def test_rows_of_different_lengths() -> None:
     some = ragged([[1, 2], [], [3, 4, 5], [6]], [[7, 8], [], [9, 0, 1], [2]])
     assert [column.tolist() for column in some.take(np.array([2, 0, 0, 1])).columns] == [
