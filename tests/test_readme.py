@@ -92,8 +92,8 @@ def test_submitted_by_hand() -> None:
     helped = run(help_wanted)
     assert helped.returncode == 0
     for key in (
-        "source=bbc|files|",
-        "model=attention|logistic|mlp|",
+        "source=bbc|digits|files|",
+        "|linear|logistic|mlp|",
         "train.epochs=",
         "split.salt=0",
         "model.dropout=0.5",
