@@ -54,7 +54,8 @@ def prepare(task: Task, group: Group, witness: proof.Witness) -> Work:
     # The shares are of all documents; of what the test split leaves, validation's is larger.
     held = validation(index, share=task.validation_share / (1 - task.test_share), salt=task.salt)
     if held.all():
-        raise ValueError("validation takes all documents of the train split: see split.validation")
+        what = "document with a target" if targets else "labelled document"
+        raise ValueError(f"the train split holds no {what}: those that there are, are for validation")
     scale = Scale.of(index.target[~held]) if targets else Scale()
     index = replace(index, target=scale.standardised(index.target))
     buckets = options.shuffle_buckets or order.buckets(task.documents)

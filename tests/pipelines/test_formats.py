@@ -18,7 +18,7 @@ def rows(path: Path, content: bytes | str, **options: object) -> list[tuple[obje
     settings = Options(path=str(path), format=path.suffix[1:], **{"max_bytes": 50} | options)  # type: ignore[arg-type]
     found = formats.FORMATS[settings.format](f"file://{path}", settings)
     limits = Limits(settings.max_bytes, label_needed=bool(settings.label))
-    return [(text, labels, reason) for _, text, labels, _, _, _, reason in checked(found, path.name, limits)]
+    return [(text, labels, reason) for _, text, _, labels, *_, reason in checked(found, path.name, limits)]
 
 
 def reasons(found: list[tuple[object, ...]]) -> list[object]:
