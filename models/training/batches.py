@@ -199,6 +199,9 @@ def _parts(
 
     Words are padded to the whole batch's `longest`, so that dropout's numbers fall on the same words on any rank.
     """
+    if pieces == 1 and (shards == shards[0]).all():  # the usual case, in a third of the time
+        yield part(index, rows, documents, shards=((int(shards[0]), len(rows)),), longest=longest)
+        return
     piece = np.zeros_like(shards)
     if pieces > 1:
         for shard in np.unique(shards):
@@ -208,10 +211,8 @@ def _parts(
         mine = np.flatnonzero(piece == number)
         mine = mine[np.argsort(shards[mine], kind="stable")]
         names, counts = np.unique(shards[mine], return_counts=True)
-        whole = len(names) == 1 and len(mine) == len(rows)
-        some = documents if whole else documents.take(mine)
         share = tuple(zip(names.tolist(), counts.tolist(), strict=True))
-        yield part(index, rows[mine], some, shards=share, longest=longest)
+        yield part(index, rows[mine], documents.take(mine), shards=share, longest=longest)
 
 
 def part(

@@ -263,6 +263,7 @@ def _synthetic(folder: Path, documents: int, cache: float) -> Task:
             "terms": terms,
             "counts": counts,
             "sequence": counts,
+            "content": pa.nulls(5000, pa.binary()),
         }
         paths.append(str(folder / f"{number}.parquet"))
         pq.write_table(pa.table(columns, schema=FEATURES), paths[-1], row_group_size=512, compression="zstd")
