@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.attention import SelfAttention
 from models.parts.layers import WordVectors, highest, mean
+from models.textcnn import check_widths
 from models.training.inputs import Bags, Inputs
 from models.training.settings import check
 
@@ -45,8 +46,7 @@ class Options:
         )
         if self.embedding % self.heads:
             raise ValueError(f"model.embedding={self.embedding} cannot be divided among model.heads={self.heads}")
-        if not self.widths or any(width < 1 or width % 2 == 0 for width in self.widths):
-            raise ValueError(f"model.widths must hold odd numbers above 0, not {self.widths}")
+        check_widths(self.widths)
 
 
 class Model(nn.Module):

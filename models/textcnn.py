@@ -31,8 +31,13 @@ class Options:
 
     def __post_init__(self) -> None:
         check("model", self, above_0=["length", "embedding", "filters"], shares=["dropout", "word_dropout"])
-        if not self.widths or any(width < 1 or width % 2 == 0 for width in self.widths):
-            raise ValueError(f"model.widths must hold odd numbers above 0, not {self.widths}")
+        check_widths(self.widths)
+
+
+def check_widths(widths: list[int]) -> None:
+    """Raise ValueError for widths that have no middle."""
+    if not widths or any(width < 1 or width % 2 == 0 for width in widths):
+        raise ValueError(f"model.widths must hold odd numbers above 0, not {widths}")
 
 
 class Model(nn.Module):

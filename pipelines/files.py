@@ -90,6 +90,18 @@ def listing(path: str) -> list[Arrival]:
     return sorted((item for item in arrivals if not _hidden(item.name)), key=lambda item: item.name)
 
 
+def fetched(path: str) -> list[Arrival]:
+    """`listing` of what `make data` brings.
+
+    Raises:
+        FileNotFoundError: it has not been brought.
+    """
+    try:
+        return listing(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; 'make data' brings it") from error
+
+
 def literal(path: str) -> str:
     """A path for Spark's readers, in whose name nothing is taken for a glob."""
     return re.sub(r"([*?\[\]{}\\])", r"\\\1", path)

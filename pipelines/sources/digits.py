@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
+from pipelines import files
 from pipelines.config import DATA
 from pipelines.files import Arrival
 from pipelines.formats import Row
@@ -21,10 +22,7 @@ class Options:
 
 def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     """The images."""
-    try:
-        return images.arrivals(spark, _images(options))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; 'make data' brings it") from error
+    return files.fetched(options.path)
 
 
 def rows(path: str, options: Options) -> Iterator[Row]:

@@ -21,10 +21,7 @@ class Options:
 
 def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     """The two files."""
-    try:
-        return files.listing(options.path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; 'make data' brings it") from error
+    return files.fetched(options.path)
 
 
 def rows(path: str, options: Options) -> Iterator[Row]:

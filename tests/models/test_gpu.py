@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from models.training import architecture, history, loop, weights
+from models.training import architecture, history, weights
 from models.training.loop import fit
 from models.training.task import Task
 from tests.models.cases import MODELS, corpus, make_task
+from tests.models.test_resume import stop_at
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -47,18 +48,7 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
 ) -> None:
     whole, task = (task_of(tmp_path / place, name, dropout=True, checkpoint_steps=2) for place in ("whole", "stopped"))
     fit(whole)
-    learn, left = loop.learn, [6]
-
-    def limited(*values: Any) -> float:
-        left[0] -= 1
-        if not left[0]:
-            raise KeyboardInterrupt
-        return learn(*values)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "learn", limited)
-        with pytest.raises(KeyboardInterrupt):
-            fit(task)
+    stop_at(monkeypatch, task, 6)
     assert fit(task)["resumed_at"] == 4
     first, second = ((Path(each.folder) / weights.FILE).read_bytes() for each in (whole, task))
     assert first == second
