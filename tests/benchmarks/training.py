@@ -61,12 +61,14 @@ def reading() -> list[dict[str, Any]]:
     """Documents a second of the first epoch, of cached ones and without a cache, as shares of those from memory.
 
     A share is the middle one of those of all rounds, each against the same round's epochs from memory before and after:
-    the machine's speed changes by more than what is looked for.
+    the machine's speed changes by more than what is looked for. `alone_s` are the seconds that the epoch's batches take
+    where nothing is learnt from them, and `alone_share` what is left for learning if none of that is overlapped.
     """
     with tempfile.TemporaryDirectory() as folder:
         task = prepared(folder)
         torch.set_num_threads(1)
         shares: dict[str, list[float]] = {"first epoch": [], "cached": [], "no cache": []}
+        alone: dict[str, list[float]] = {name: [] for name in shares}
         speeds: list[float] = []
         work = prepare(task, Group(0, 1), Witness())
         reader, buckets = work.feed.reader, int(work.feed.in_bucket.max()) + 1
@@ -81,9 +83,19 @@ def reading() -> list[dict[str, Any]]:
                 after = _speed(work, lambda: iter(ready))
                 shares[name].append(found * (1 / before + 1 / after) / 2)
                 speeds += [before, after]
+                work.feed = dataclasses.replace(feed, held={}) if name == "first epoch" else feed
+                began = time.monotonic()
+                for _batch in _stream(work):
+                    pass
+                alone[name].append(time.monotonic() - began)
     memory = statistics.median(speeds)
+    epoch = sum(batch.documents for batch in ready) / memory
     rows: list[dict[str, Any]] = [{"from": "memory", "documents_per_second": round(memory)}]
-    return rows + [{"from": name, "share": round(statistics.median(values), 3)} for name, values in shares.items()]
+    for name, values in shares.items():
+        seconds = statistics.median(alone[name])
+        more = {"alone_s": round(seconds, 3), "alone_share": round(epoch / (epoch + seconds), 3)}
+        rows.append({"from": name, "share": round(statistics.median(values), 3), **more})
+    return rows
 
 
 def _plan(work: Work, epochs: int) -> Plan:

@@ -20,6 +20,7 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     # 25 documents in batches of 8: in the last batch the second rank has none
     "mlp": ({"hidden": [16, 8], "dropout": 0.0}, {"clip": 0.5, "label_smoothing": 0.1}),
     "logistic": ({}, {"optimizer": "sgd", "lr": 0.5, "weight_decay": 0.001}),
+    "linear": ({}, {"optimizer": "sgd", "lr": 0.1, "loss": "mse", "l1": 0.001}),
 }
 
 
@@ -34,19 +35,19 @@ class Ended:
 
 def task_of(folder: Path, name: str, **more: Any) -> Task:
     options, train = MODELS[name]
-    return make_task(
-        folder, corpus(25), files=2, model=name, options=options, train=train | more.pop("train", {}), **more
-    )
+    rows = [row | {"target": 3.0 + sum(row["counts"])} for row in corpus(25)]
+    return make_task(folder, rows, files=2, model=name, options=options, train=train | more.pop("train", {}), **more)
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Two ranks train each model, one with and one without validation; in the last task the second rank fails."""
+    """Two ranks train each model, one of them without validation; in the last task the second rank fails."""
     folder = tmp_path_factory.mktemp("ranks")
     pair = {"ranks": 2, "timeout_s": 60.0}
     tasks = {
         "mlp": task_of(folder / "mlp", "mlp", train=pair, validation_share=0.0),
         "logistic": task_of(folder / "logistic", "logistic", train=pair),
+        "linear": task_of(folder / "linear", "linear", train=pair),
         "failing": task_of(folder / "failing", "mlp", train=pair),
     }
     other = tasks | {"failing": dataclasses.replace(tasks["failing"], labels=["air"])}
