@@ -19,7 +19,7 @@ train: setup ## the main job on the embedded data: make train ARGS="model=logist
 	@$(IN_VENV) spark-submit pipelines/train.py $(ARGS)
 
 test: setup ## all tests but those on clusters, the long faults and the benchmarks
-	@$(IN_VENV) python -m pytest $(ARGS)
+	@$(IN_VENV) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## format, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
@@ -28,7 +28,7 @@ cluster: setup ## tests on a real HDFS and a real standalone cluster, on this ma
 	@$(IN_VENV) python -m pytest -m cluster $(ARGS)
 
 faults: setup ## many seeded kills of every stage (long)
-	@$(IN_VENV) python -m pytest -m faults $(ARGS)
+	@$(IN_VENV) python -m pytest -n 2 -m faults $(ARGS)
 
 bench: setup data ## the figures of the README: tables and one JSON line
 	@$(IN_VENV) python -m tests.benchmarks $(ARGS)

@@ -13,7 +13,7 @@ from pipelines import compare
 from pipelines import config as configuration
 from pipelines.config import Config
 from tests.conftest import documents, last_json
-from tests.test_submit import ROOT, environment
+from tests.jobs import ROOT, environment
 
 README = (ROOT / "README.md").read_text()
 

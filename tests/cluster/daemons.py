@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.test_submit import environment
+from tests.jobs import environment
 
 PATIENCE_S = 90  # a JVM starts in seconds; a busy machine is no failure
 

@@ -12,7 +12,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from tests.cluster.daemons import daemon, free_port, wait_until
-from tests.test_submit import environment
+from tests.jobs import environment
 
 JAR = "org.apache.hadoop:hadoop-client-minicluster:3.5.0"  # the version of Hadoop that pyspark 4.2.0 ships
 SERVER = "org.apache.hadoop.hdfs.server"

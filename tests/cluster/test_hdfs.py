@@ -23,7 +23,7 @@ from pipelines import train
 from pipelines.config import load
 from tests.cluster.hadoop import Hdfs, hdfs, minicluster
 from tests.conftest import documents, last_json, write_json
-from tests.test_submit import ROOT, environment, start
+from tests.jobs import ROOT, environment, start
 
 pytestmark = pytest.mark.cluster
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.daemons import daemon, free_port, wait_until
 from tests.conftest import last_json
-from tests.test_submit import ROOT, environment, small
+from tests.jobs import ROOT, environment, small
 
 pytestmark = pytest.mark.cluster
 
