@@ -145,26 +145,28 @@ def batches(
 ) -> Generator[tuple[int, int, Batch]]:
     """(epoch, step of the epoch from 1, batch), from after `step` steps of an epoch on, to the end of the last."""
     stream = _ahead(_read(feed, plan, place, epoch, step))
+    limit = feed.reader.encoder.reads.length
     for item in stream:
         assert isinstance(item, Epoch)
         shard_of = (item.mine % plan.size) % place.shards
-        batch_of = item.mine // plan.size
+        numbers = np.arange(item.step, plan.steps)
+        ends = np.searchsorted(item.mine // plan.size, numbers, side="right").tolist()
         buffer: Documents | None = None
-        taken = 0
-        for number in range(item.step, plan.steps):
+        taken = at = 0  # documents used; the next one's place in the buffer
+        for number, end in zip(numbers.tolist(), ends, strict=True):
             whole = item.rows[number * plan.size : (number + 1) * plan.size]
-            end = int(np.searchsorted(batch_of, number, side="right"))
-            while (len(buffer) if buffer else 0) < end - taken:
+            while (len(buffer) - at if buffer else 0) < end - taken:
                 found = next(stream)
                 assert isinstance(found, Documents)
-                buffer = chained([buffer, found]) if buffer else found
+                buffer = chained([buffer.slice(at, len(buffer)), found]) if buffer else found
+                at = 0
             parts: list[Part] = []
-            if buffer:  # or this rank has no document of this batch
-                documents, buffer = buffer.slice(0, end - taken), buffer.slice(end - taken, len(buffer))
+            if buffer and end > taken:  # or this rank has no document of this batch
+                documents = buffer.slice(at, at + end - taken)
                 rows, shards = item.rows[item.mine[taken:end]], shard_of[taken:end]
-                longest = min(feed.reader.encoder.reads.length, int(feed.index.length[whole].max()))
+                longest = min(limit, int(feed.index.length[whole].max())) if limit else 0
                 parts = list(_parts(feed.index, rows, documents, shards, pieces=plan.pieces, longest=longest))
-            taken = end
+                taken, at = end, at + len(rows)
             yield item.number, number + 1, Batch(parts, len(whole), _weight(feed.index, whole, plan))
 
 
