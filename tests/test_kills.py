@@ -54,16 +54,25 @@ def kill_and_repeat(spark: SparkSession, field: Path, stage: str, seed: int, lon
     """SIGKILL all processes of a run at a seeded moment of a stage; run again; compare with an undisturbed run."""
     job = "train" if stage.startswith(("train", "evaluate")) else "featurize"
     killed = f"{stage.replace(': ', '-')}-{seed}"
-    if job == "train":  # its tables are there, and its run goes on where it was
-        shutil.copytree(field / "lake" / "featurize", field / "lake" / killed)
     arguments = [*small(field), f"dataset={killed}", *KILLED]
-    running = start(job, arguments, field / f"{killed}.err")
-    wait_for(field / f"{killed}.err", stage, running)
-    time.sleep(random.Random(killed).uniform(0, longest))  # noqa: S311
-    os.killpg(running.pid, signal.SIGKILL)
-    assert running.wait(timeout=60), "the kill came too late"
+    moment = random.Random(killed).uniform(0, longest)  # noqa: S311
+    while not kill(field, job, arguments, stage, moment):  # it had ended: a new one, killed earlier
+        shutil.rmtree(field / "lake" / killed)
+        moment /= 2
     JOBS[job](spark, load(arguments))
     assert_equal_lakes(field / "lake", job, killed)
+
+
+def kill(field: Path, job: str, arguments: list[str], stage: str, moment: float) -> bool:
+    """Start a run and kill it some seconds after it has come to a stage; False where it had ended before."""
+    killed = load(arguments).dataset
+    if job == "train":  # its tables are there, and its run goes on where it was
+        shutil.copytree(field / "lake" / "featurize", field / "lake" / killed)
+    running = start(job, arguments, field / f"{killed}.err")
+    wait_for(field / f"{killed}.err", stage, running)
+    time.sleep(moment)
+    os.killpg(running.pid, signal.SIGKILL)
+    return running.wait(timeout=60) != 0
 
 
 def assert_equal_lakes(lake: Path, one: str, other: str) -> None:

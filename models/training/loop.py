@@ -191,7 +191,7 @@ def tell(work: Work, reporter: Reporter, state: State, batch: Batch, mean: float
 
 
 def end_epoch(work: Work, model: nn.Module, held: Ints, state: State, reporter: Reporter) -> dict[str, Tensor] | None:
-    """Evaluate after an epoch, and set `state` to the next; the weights, where they are the best so far."""
+    """Evaluate after an epoch, and set `state` to the next; the weights, where a later epoch may be a worse one."""
     scores = evaluate(work, model, held)
     outcome = Outcome(state.epoch, state.total[0] / state.total[1], scores)
     more = {"validation_accuracy": scores["accuracy"]} if scores and "accuracy" in scores else {}
@@ -199,10 +199,11 @@ def end_epoch(work: Work, model: nn.Module, held: Ints, state: State, reporter: 
     if scores:
         state.plateau.see(work.task.train, scores["loss"])
     state.epoch, state.step, state.total = state.epoch + 1, 0, [0.0, 0.0]
-    if not outcome.beats(state.best):
+    last = work.task.train.keep == "last"
+    if not last and not outcome.beats(state.best):
         return None
     state.best = outcome
-    return copy.deepcopy(model.state_dict()) if len(held) else None
+    return None if last or not len(held) else copy.deepcopy(model.state_dict())
 
 
 def due(work: Work, steps: int) -> bool:

@@ -13,6 +13,7 @@ CHOICES = {
     "schedule": ("constant", "linear", "cosine", "onecycle", "plateau"),
     "loss": ("cross_entropy", "binary", "mse"),
     "class_weights": ("none", "balanced"),
+    "keep": ("best", "last"),
 }
 ABOVE_0 = ("epochs", "batch", "ranks", "lr", "timeout_s", "accumulate", "plateau_patience")
 NOT_BELOW_0 = (
@@ -39,8 +40,9 @@ class Options:
         plateau_patience: what it is multiplied by after so many epochs without a lower validation loss.
         autocast: matrix products in bfloat16. seed: of everything.
     For how long:
-        epochs; patience: epochs without a lower validation loss after which training ends, 0 for never. refit: then
-        train anew on train and validation for the epochs that were best.
+        epochs; keep: the weights of the epoch with the lowest validation loss ("best"), or of the last one; patience:
+        epochs without a lower validation loss after which training ends, 0 for never. refit: then train anew on train
+        and validation for as many epochs as were kept.
     Where:
         ranks: processes. shards: a global batch is cut into so many, each with a random stream of its own; ranks own
         whole shards (0: as many as ranks). shuffle_buckets: documents are shuffled in so many parts (0: by their
@@ -69,6 +71,7 @@ class Options:
     warmup: float = 0.0
     plateau_factor: float = 0.5
     plateau_patience: int = 1
+    keep: str = "best"
     patience: int = 3
     refit: bool = False
     autocast: bool = False

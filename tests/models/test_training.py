@@ -172,6 +172,24 @@ def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
     assert evaluate(work, model, np.flatnonzero(work.held)) == result["validation"]
 
 
+def test_the_last_epochs_weights_are_kept(tmp_path: Path) -> None:
+    """Where that is asked for, of the same training: all epochs, whatever the validation loss says."""
+    options = {"hidden": [16], "dropout": 0.0}
+    rows = corpus(60)
+    for document in rows[::4]:
+        document["labels"] = ["land"]
+    train = {"epochs": 12, "lr": 0.05, "patience": 2, "schedule": "constant"}
+    best = fit(make_task(tmp_path / "best", rows, options=options, train=train))
+    task = make_task(tmp_path / "last", rows, options=options, train=train | {"keep": "last"})
+    last = fit(task)
+    assert best["epochs"] < last["epochs"] == 12
+    assert last["validation"]["loss"] > best["validation"]["loss"]
+    seal(Path(task.folder), model="mlp", options=options, documents=len(rows))
+    work = work_of(task)
+    model = bundle.load(task.folder, models=MODELS).model
+    assert evaluate(work, model, np.flatnonzero(work.held)) == last["validation"]
+
+
 def test_refit_learns_from_all_documents(tmp_path: Path) -> None:
     plain = fit(make_task(tmp_path / "plain", corpus(30), train={"epochs": 2}))
     refit = fit(make_task(tmp_path / "refit", corpus(30), train={"epochs": 2, "refit": True}))
