@@ -79,7 +79,7 @@ def test_any_number_of_labels_is_learnt(
 ) -> None:
     rows = write_rows(tmp_path / "in" / "a.csv")
     source = [f"source.path={tmp_path}/in", "source.format=csv", "source.label=tags", "source.label_separator=,"]
-    more = ["model=logistic", "train.loss=binary", "train.epochs=40", "train.patience=0", "train.lr=0.1"]
+    more = ["model=logistic", "train.loss=binary", "train.epochs=40"]
     more += ["train.label_smoothing=0", "tfidf.min_df=2", "tfidf.norm=none"]
     result = train.run(spark, configured(*source, *more))
     kept = {row["text"]: row["labels"] for row in table(spark, configured(*source), DOCUMENTS).collect()}
