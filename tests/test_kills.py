@@ -55,7 +55,7 @@ def kill_and_repeat(spark: SparkSession, field: Path, stage: str, seed: int, lon
     job = "train" if stage.startswith(("train", "evaluate")) else "featurize"
     killed = f"{stage.replace(': ', '-')}-{seed}"
     arguments = [*small(field), f"dataset={killed}", *KILLED]
-    moment = random.Random(killed).uniform(0, longest)  # noqa: S311
+    moment = random.Random(killed).uniform(0, longest)  # noqa: S311 (repeatable, not secret)
     while not kill(field, job, arguments, stage, moment):  # it had ended: a new one, killed earlier
         shutil.rmtree(field / "lake" / killed)
         moment /= 2
@@ -72,7 +72,9 @@ def kill(field: Path, job: str, arguments: list[str], stage: str, moment: float)
     wait_for(field / f"{killed}.err", stage, running)
     time.sleep(moment)
     os.killpg(running.pid, signal.SIGKILL)
-    return running.wait(timeout=60) != 0
+    status = running.wait(timeout=60)
+    assert status in (0, -signal.SIGKILL), "it failed by itself"
+    return status != 0
 
 
 def assert_equal_lakes(lake: Path, one: str, other: str) -> None:
