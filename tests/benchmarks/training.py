@@ -140,7 +140,7 @@ STEP = """
 import json, sys, time, torch
 from torch import nn
 from models.training import distributed
-from models.training.learner import Learner
+from models.training.gradients import Gradients
 from models.training.optimization import optimizer
 from models.training.task import Options
 rows, width, size, length, sparse, steps = map(int, sys.argv[1:])
