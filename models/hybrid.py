@@ -2,9 +2,11 @@
 
 Three branches, each a classifier of its own: a hidden layer over TF-IDF (as `mlp`), self-attention (as `attention`)
 and convolutions (as `textcnn`) over common word vectors. Their logits are added (a product of experts: Hinton, 2002).
+In training a document's branches are left out at random, so that each learns to tell the classes by itself: together
+from the start, the quickest learner leaves the others nothing to learn (Neverova et al., ModDrop, 2016).
 
 Dimensions: B documents, T words of the longest, E the word vectors' width, H the hidden layer's, F filters of all
-widths, C classes.
+widths, R branches, C classes.
 """
 # ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
@@ -25,7 +27,8 @@ READS = ("bags", "words")
 @dataclass(frozen=True)
 class Options:
     """`length`: words of a document that are read; `hidden`: width of the layer over TF-IDF; `embedding`: of the word
-    vectors; `heads`: of the attention; `widths` and `filters`: of the convolutions; `dropout`: of each branch's values.
+    vectors; `heads`: of the attention; `widths` and `filters`: of the convolutions; `dropout`: of each branch's values;
+    `branch_dropout`: share of the branches that is left out, never all of a document's.
     """
 
     length: int = 400
@@ -36,13 +39,14 @@ class Options:
     filters: int = 128
     dropout: float = 0.5
     word_dropout: float = 0.3
+    branch_dropout: float = 0.3
 
     def __post_init__(self) -> None:
         check(
             "model",
             self,
             above_0=["length", "hidden", "embedding", "heads", "filters"],
-            shares=["dropout", "word_dropout"],
+            shares=["dropout", "word_dropout", "branch_dropout"],
         )
         if self.embedding % self.heads:
             raise ValueError(f"model.embedding={self.embedding} cannot be divided among model.heads={self.heads}")
@@ -63,7 +67,7 @@ class Model(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv1d(width, options.filters, size, padding=size // 2) for size in options.widths
         )
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout, self.branch_dropout = nn.Dropout(options.dropout), nn.Dropout(options.branch_dropout)
         sizes = (options.hidden, 2 * width, options.filters * len(options.widths))
         self.outputs = nn.ModuleList(nn.Linear(size, classes) for size in sizes)
 
@@ -75,8 +79,14 @@ class Model(nn.Module):
         vectors_BTE = self.vectors(inputs.words)
         branches = (self.hidden(inputs.bags), self.attended(vectors_BTE, mask_BT), self.convolved(vectors_BTE, mask_BT))
         parts = [output(self.dropout(values)) for output, values in zip(self.outputs, branches, strict=True)]
-        logits_BC: Tensor = torch.stack(parts).sum(0)
+        logits_BRC = torch.stack(parts, 1)
+        logits_BC: Tensor = (logits_BRC * self.heard(logits_BRC)).sum(1)
         return logits_BC
+
+    def heard(self, logits_BRC: Tensor) -> Tensor:
+        """True for the branches that count, (B, R, 1): of each document one at least."""
+        heard_BR1: Tensor = self.branch_dropout(torch.ones_like(logits_BRC[:, :, :1])) > 0
+        return heard_BR1 | ~heard_BR1.any(1, keepdim=True)
 
     def hidden(self, bags: Bags) -> Tensor:
         """hidden_BH."""
