@@ -1,6 +1,6 @@
 # Every habit of this project is one command: `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup train test check cluster faults bench data
+.PHONY: help setup train test check cluster cluster-stop test-cluster pack faults faults-cluster bench data
 # What another Spark or Python on this machine may have set would lead past .venv.
 unexport SPARK_HOME SPARK_CONF_DIR PYTHONPATH PYTHONHOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON
 PYTHON ?= python3.11
@@ -24,11 +24,23 @@ test: setup ## all tests but those on clusters, the long faults and the benchmar
 check: setup ## format, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
-cluster: setup ## tests on a real HDFS and a real standalone cluster, on this machine
-	@$(IN_VENV) python -m pytest -m cluster $(ARGS)
+cluster: setup ## start a small Hadoop here: HDFS and YARN, each daemon a process
+	@$(IN_VENV) python -m tests.cluster start
+
+cluster-stop: setup ## end it
+	@$(IN_VENV) python -m tests.cluster stop
+
+test-cluster: setup pack ## tests on a real HDFS, YARN and standalone cluster, on this machine
+	@$(IN_VENV) python -m pytest -m "cluster and not faults" $(ARGS)
+
+pack: setup ## what executors need that have none of our packages, for spark-submit --archives
+	@PYTHON="$(PYTHON)" bash conf/pack.sh
 
 faults: setup ## many seeded kills of every stage (long)
-	@$(IN_VENV) python -m pytest -n 2 -m faults $(ARGS)
+	@$(IN_VENV) python -m pytest -n 2 -m "faults and not cluster" $(ARGS)
+
+faults-cluster: setup pack ## daemons killed, disks filled, networks cut (long)
+	@$(IN_VENV) python -m pytest -m "faults and cluster" $(ARGS)
 
 bench: setup data ## the figures of the README: tables and one JSON line
 	@$(IN_VENV) python -m tests.benchmarks $(ARGS)

@@ -144,7 +144,19 @@ def test_setup_links_the_configuration_and_is_done_once(machine: Machine) -> Non
 
 def test_make_alone_lists_each_command() -> None:
     help_lines = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in ["help", "setup", "train", "test", "check", "cluster", "faults", "bench", "data"]:
+    for name in [
+        "help",
+        "setup",
+        "train",
+        "test",
+        "check",
+        "cluster",
+        "test-cluster",
+        "pack",
+        "faults",
+        "bench",
+        "data",
+    ]:
         assert re.search(rf"^  make {name} +\w", help_lines, re.MULTILINE), name
 
 

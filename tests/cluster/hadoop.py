@@ -1,95 +1,140 @@
-"""A real HDFS on this machine: one NameNode and one DataNode, from Hadoop's own JAR for small clusters."""
+"""A real Hadoop on this machine, from its own JAR for small clusters: each daemon a process of its own.
 
+HDFS: a NameNode and DataNodes. YARN: a ResourceManager and NodeManagers. Every daemon has a folder of its own with its
+configuration, its data and its log; a host's DataNode and NodeManager share the host's address.
+"""
+
+import json
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.request import urlopen
 
-import pytest
+import psutil
 from hdfs_native import Client, WriteOptions
-from py4j.protocol import Py4JJavaError
-from pyspark.sql import SparkSession
 
-from tests.cluster.daemons import daemon, free_port, wait_until
+from tests.cluster import sites
+from tests.cluster.daemons import LOOPBACK, Host, end, free_port, launch, wait_until
+from tests.cluster.sites import HEAP, IMPATIENT
 from tests.jobs import environment
 
-JAR = "org.apache.hadoop:hadoop-client-minicluster:3.5.0"  # the version of Hadoop that pyspark 4.2.0 ships
-SERVER = "org.apache.hadoop.hdfs.server"
-# One attempt and its answer at once: whoever calls repeats it himself. By default the client tries for two minutes.
-IMPATIENT = {"dfs.client.failover.max.attempts": "1"}
+HDFS, YARN = "org.apache.hadoop.hdfs.server", "org.apache.hadoop.yarn.server"
+NAME_NODE, DATA_NODE = f"{HDFS}.namenode.NameNode", f"{HDFS}.datanode.DataNode"
+RESOURCE_MANAGER = f"{YARN}.resourcemanager.ResourceManager"
+NODE_MANAGER = f"{YARN}.nodemanager.NodeManager"
 
 
-@dataclass(frozen=True)
-class Hdfs:
-    """Where it is (`hdfs://<host>:<port>`), and the folder of its configuration, for HADOOP_CONF_DIR."""
+@dataclass
+class Daemon:
+    """One process of the cluster, which can be killed and started again where it was."""
+
+    name: str
+    folder: Path
+    host: Host
+    variables: dict[str, str]
+    process: psutil.Popen | None = None
+
+    @property
+    def log(self) -> Path:
+        """What it says, of all its lives."""
+        return self.folder / "log"
+
+    def start(self) -> None:
+        """Begin, or begin again."""
+        self.process = launch(self.log, self.name, host=self.host, **self.variables)
+
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Until it is ready."""
+        assert self.process
+        wait_until(ready, self.process, self.log)
+
+    def kill(self) -> None:
+        """SIGKILL, to it and to what it has started: the host's power is gone."""
+        assert self.process
+        family = [self.process, *self.process.children(recursive=True)]
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family, timeout=20)
+
+    def end(self) -> None:
+        """Leave as asked."""
+        if self.process:
+            end(self.process)
+
+
+@dataclass
+class Hadoop:
+    """`address` of HDFS (`hdfs://<host>:<port>`); `conf` is the clients' folder, for HADOOP_CONF_DIR."""
 
     address: str
     conf: Path
+    name_node: Daemon
+    data_nodes: list[Daemon] = field(default_factory=list)
+    resource_manager: Daemon | None = None
+    node_managers: list[Daemon] = field(default_factory=list)
 
-
-def minicluster(spark: SparkSession) -> str:
-    """The JAR of HDFS's daemons, fetched once by Spark's own resolver, then found in its cache.
-
-    Not among Spark's packages: it would be on every job's class path. What it depends on ships with Spark.
-    """
-    wanted = spark._jvm.java.net.URI.create(f"ivy://{JAR}?transitive=false")
-    try:
-        return str(spark._jvm.org.apache.spark.util.DependencyUtils.resolveMavenDependencies(wanted).head())
-    except Py4JJavaError:
-        pytest.fail(f"{JAR} is neither in Spark's Ivy cache nor to be had: the tests on HDFS need it once", False)
+    def daemons(self) -> list[Daemon]:
+        """Those that there are, in the order in which they start."""
+        managers = [self.resource_manager] if self.resource_manager else []
+        return [self.name_node, *self.data_nodes, *managers, *self.node_managers]
 
 
 @contextmanager
-def hdfs(folder: Path, jar: str) -> Iterator[Hdfs]:
-    """An empty HDFS that takes writes; its processes end with the block, its files lie in `folder`."""
-    address, conf = f"hdfs://127.0.0.1:{free_port()}", folder / "conf"
-    configure(conf, address, folder / "data")
-    variables = {"HADOOP_CONF_DIR": str(conf), "SPARK_DIST_CLASSPATH": jar, "SPARK_DRIVER_MEMORY": "256m"}
-    name = f"{SERVER}.namenode.NameNode"
-    formatted = subprocess.run(
-        ["spark-class", name, "-format", "-nonInteractive"],
-        env=environment() | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+def hdfs(folder: Path, jars: str, *, hosts: Sequence[Host] = (LOOPBACK,), master: Host = LOOPBACK) -> Iterator[Hadoop]:
+    """An empty HDFS that takes writes, a DataNode on each host; its processes end with the block."""
+    address, replicas = f"hdfs://{master.address}:{free_port(master.address)}", min(2, len(hosts))
+    place = folder / "namenode"
+    started = Hadoop(
+        address,
+        folder / "conf",
+        _daemon(place, NAME_NODE, master, jars, sites.name_node(address, master, place, replicas)),
     )
-    assert formatted.returncode == 0, formatted.stderr[-3000:]
-    with (
-        daemon(folder / "namenode.log", name, **variables) as first,
-        daemon(folder / "datanode.log", f"{SERVER}.datanode.DataNode", **variables) as second,
-    ):
-        wait_until(lambda: listens(address), first, folder / "namenode.log")
-        wait_until(lambda: takes_writes(address), second, folder / "datanode.log")
-        yield Hdfs(address, conf)
+    sites.write_sites(started.conf, sites.clients(address, replicas))
+    with ExitStack() as stack:
+        stack.callback(lambda: [each.end() for each in reversed(started.daemons())])
+        _format(started.name_node)
+        started.name_node.start()
+        started.name_node.wait(lambda: listens(address))
+        for number, host in enumerate(hosts, 1):
+            place = folder / f"datanode{number}"
+            site = sites.data_node(address, host, place, replicas)
+            started.data_nodes.append(_daemon(place, DATA_NODE, host, jars, site))
+            started.data_nodes[-1].start()
+        started.data_nodes[-1].wait(lambda: takes_writes(address))
+        yield started
 
 
-def configure(conf: Path, address: str, data: Path) -> None:
-    """The two files that Hadoop reads: the loopback interface alone, and free ports wherever one may be asked for."""
-    local = "127.0.0.1:0"
-    write_site(conf / "core-site.xml", {"fs.defaultFS": address, "hadoop.tmp.dir": str(data)})
-    write_site(
-        conf / "hdfs-site.xml",
-        IMPATIENT
-        | {
-            "dfs.replication": "1",
-            "dfs.namenode.http-address": local,
-            "dfs.datanode.address": local,
-            "dfs.datanode.http.address": local,
-            "dfs.datanode.ipc.address": local,
-            # Safe mode, in which nothing can be written, lasts until the DataNode is there, and no longer.
-            "dfs.namenode.safemode.min.datanodes": "1",
-            "dfs.namenode.safemode.extension": "0",
-        },
-    )
+@contextmanager
+def hadoop(
+    folder: Path, jars: str, *, hosts: Sequence[Host], master: Host = LOOPBACK, cores: int = 1
+) -> Iterator[Hadoop]:
+    """HDFS, and YARN with a NodeManager of so many cores on each host."""
+    with hdfs(folder, jars, hosts=hosts, master=master) as started:
+        place = folder / "resourcemanager"
+        manager = sites.resource_manager(sites.clients(started.address, min(2, len(hosts))), master, place)
+        started.resource_manager = _daemon(place, RESOURCE_MANAGER, master, jars, manager)
+        sites.write_sites(started.conf, {sites.YARN: manager[sites.YARN]})
+        started.resource_manager.start()
+        page = manager[sites.YARN]["yarn.resourcemanager.webapp.address"]
+        started.resource_manager.wait(lambda: running_nodes(page) == 0)
+        for number, host in enumerate(hosts, 1):
+            place = folder / f"nodemanager{number}"
+            site = sites.node_manager(manager, host, place, cores)
+            started.node_managers.append(_daemon(place, NODE_MANAGER, host, jars, site))
+            started.node_managers[-1].start()
+        started.node_managers[-1].wait(lambda: running_nodes(page) == len(hosts))
+        yield started
 
 
-def write_site(path: Path, properties: dict[str, str]) -> None:
-    """A configuration file of Hadoop's."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"<property><name>{name}</name><value>{value}</value></property>" for name, value in properties.items()]
-    path.write_text("\n".join(["<configuration>", *lines, "</configuration>", ""]))
+def running_nodes(page: str) -> int:
+    """How many NodeManagers the ResourceManager takes for running, by its REST interface; -1 where it has none yet."""
+    try:
+        with urlopen(f"http://{page}/ws/v1/cluster/metrics", timeout=10) as answer:
+            return int(json.load(answer)["clusterMetrics"]["activeNodes"])
+    except (OSError, ValueError):
+        return -1
 
 
 def listens(address: str) -> bool:
@@ -111,3 +156,20 @@ def takes_writes(address: str) -> bool:
     except (OSError, RuntimeError):
         return False
     return True
+
+
+def _daemon(place: Path, name: str, host: Host, jars: str, site: sites.Sites) -> Daemon:
+    sites.write_sites(place / "conf", site)
+    return Daemon(name, place, host, {"HADOOP_CONF_DIR": str(place / "conf"), "SPARK_DIST_CLASSPATH": jars} | HEAP)
+
+
+def _format(first: Daemon) -> None:
+    done = subprocess.run(
+        [*first.host.prefix, "spark-class", NAME_NODE, "-format", "-nonInteractive"],
+        env=environment() | first.variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -21,7 +21,8 @@ from models.training import checkpoint
 from models.training import files as store
 from pipelines import train
 from pipelines.config import load
-from tests.cluster.hadoop import Hdfs, hdfs, minicluster
+from tests.cluster.hadoop import Hadoop, hdfs
+from tests.cluster.jars import HADOOP, class_path
 from tests.conftest import documents, last_json, write_json
 from tests.jobs import ROOT, environment, start
 
@@ -98,13 +99,13 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def cluster(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hdfs]:
-    with hdfs(tmp_path_factory.mktemp("hdfs"), minicluster(spark)) as started:
+def cluster(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
+    with hdfs(tmp_path_factory.mktemp("hdfs"), class_path(spark._jvm, [HADOOP])) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def trained(cluster: Hdfs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Place]:
+def trained(cluster: Hadoop, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Place]:
     """HDFS and the local disk, a model trained on each by two ranks from the same files, one row of them bad."""
     scratch = tmp_path_factory.mktemp("local")
     places = Place(cluster.address, cluster.conf), Place(f"file://{scratch}")
@@ -128,7 +129,7 @@ def assert_equal(places: tuple[Place, Place]) -> None:
         assert remote.table(name) == local.table(name), name
 
 
-def test_train(trained: tuple[Place, Place], cluster: Hdfs) -> None:
+def test_train(trained: tuple[Place, Place], cluster: Hadoop) -> None:
     assert_equal(trained)
     assert len(trained[1].tables()) == 9
     bundles = [f"{place.root}/lake/files/bundles/{RUN}" for place in trained]

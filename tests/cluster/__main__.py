@@ -1,0 +1,117 @@
+"""A small Hadoop to try things on: `python -m tests.cluster start|stop`, by `make cluster` and `make cluster-stop`.
+
+HDFS with two DataNodes and YARN with two NodeManagers, on the loopback interface. A supervisor in the
+background holds the daemons: they end with it, however it ends. All that they write is in `build/cluster`.
+"""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+from pyspark.java_gateway import launch_gateway
+
+from tests.cluster.daemons import LOOPBACK
+from tests.cluster.hadoop import hadoop
+from tests.cluster.jars import class_path
+from tests.jobs import ROOT, environment
+
+FOLDER = ROOT / "build" / "cluster"
+STATE, LOG = FOLDER / "running.json", FOLDER / "log"
+HOSTS = (LOOPBACK, LOOPBACK)
+CORES = 2  # of each NodeManager: a driver and a rank
+START_S = 300  # the first time the JARs are fetched
+
+
+def start() -> int:
+    """Start the supervisor, and wait until all daemons are ready."""
+    if running():
+        print(told())
+        return 0
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    print("cluster: starting HDFS and YARN (half a minute)", file=sys.stderr, flush=True)
+    with LOG.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster", "hold"],
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_S
+    while not STATE.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.terminate()
+            print(f"cluster: it does not start; the log is {LOG}", file=sys.stderr)
+            return 1
+        time.sleep(0.2)
+    print(told())
+    return 0
+
+
+def stop() -> int:
+    """End the supervisor, which ends the daemons."""
+    supervisor = running()
+    if not supervisor:
+        print("cluster: none is running")
+        return 0
+    supervisor.terminate()
+    supervisor.wait(timeout=120)
+    print(f"cluster: stopped; what it held is still in {FOLDER}")
+    return 0
+
+
+def hold() -> int:
+    """Hold the daemons until a signal comes."""
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    gateway = launch_gateway()
+    jars = class_path(gateway.jvm)
+    gateway.shutdown()
+    with hadoop(FOLDER, jars, hosts=HOSTS, cores=CORES) as started:
+        me = psutil.Process()
+        state = {"pid": me.pid, "created": me.create_time(), "address": started.address, "conf": str(started.conf)}
+        STATE.with_suffix(".tmp").write_text(json.dumps(state))
+        STATE.with_suffix(".tmp").rename(STATE)
+        over.wait()
+    STATE.unlink()
+    return 0
+
+
+def running() -> psutil.Process | None:
+    """The supervisor, if there is one: a process of that id that began when it did."""
+    if not STATE.exists():
+        return None
+    state = json.loads(STATE.read_text())
+    try:
+        process = psutil.Process(state["pid"])
+        return process if process.create_time() == state["created"] else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def told() -> str:
+    """How to use it."""
+    state = json.loads(STATE.read_text())
+    return "\n".join(
+        [
+            f"HDFS is {state['address']}; for a shell that submits to it:",
+            f"  export HADOOP_CONF_DIR={state['conf']}",
+            f"  spark-submit --master yarn pipelines/train.py lake={state['address']}/lake",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    commands = {"start": start, "stop": stop, "hold": hold}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
+    sys.exit(commands[sys.argv[1]]())
