@@ -75,6 +75,17 @@ def gaps(spark: SparkSession, lake: Lake) -> list[list[int]]:
     return found
 
 
+def united(gaps: list[list[int]]) -> list[list[int]]:
+    """The same snapshots in as few gaps as can be."""
+    found: list[list[int]] = []
+    for first, last in sorted(gaps):
+        if found and first <= found[-1][1] + 1:
+            found[-1][1] = max(found[-1][1], last)
+        else:
+            found.append([first, last])
+    return found
+
+
 def check(spark: SparkSession, lake: Lake, snapshot: int) -> None:
     """Refuse a snapshot whose counts are gone; asked after the rows were looked up, which may be newer, not older.
 

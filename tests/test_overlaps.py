@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines import featurize, kernel, lock, report, train
+from pipelines import featurize, kernel, lock, maintain, report, train
 from pipelines import lake as lakes
 from pipelines.config import Busy, Overlap, load
 from pipelines.lake import RUNS, SNAPSHOTS
@@ -65,6 +65,28 @@ def test_a_run_is_trained_once_and_text_comes_in_meanwhile(spark: SparkSession, 
     assert len(trained) == 1
     alone = train.run(spark, load([*arguments, "snapshot=1", "run=alone"]))
     assert weights_of(alone) == weights_of(reports[0])
+
+
+def test_a_training_goes_on_while_the_files_that_it_reads_are_replaced(spark: SparkSession, tmp_path: Path) -> None:
+    arguments = [*small(tmp_path), *TRAINING, "train.cache_gb=0", "maintain.retention_hours=0"]
+    for number in range(1, 4):
+        write_json(tmp_path / "in" / f"{number}.json", documents(100, start=100 * number))
+        featurize.run(spark, load(arguments))
+    shutil.copytree(tmp_path / "lake" / "files", tmp_path / "lake" / "alone")
+    write_json(tmp_path / "in" / "4.json", documents(100, start=400))
+    featurize.run(spark, load(arguments))
+    running = start("train", [*arguments, "snapshot=3"], tmp_path / "err")
+    wait_for(tmp_path / "err", "train: epoch", running)
+    os.killpg(running.pid, signal.SIGSTOP)
+    done = maintain.run(spark, load(arguments))
+    os.killpg(running.pid, signal.SIGCONT)
+    assert done["files"]["features"] == [4, 1]
+    assert done["removed"]["files"] == 0
+    found = ended(running, tmp_path / "err")
+    assert maintain.run(spark, load(arguments))["removed"]["files"] > 4
+    (tmp_path / "in" / "4.json").unlink()
+    alone = train.run(spark, load([*arguments, "dataset=alone"]))
+    assert weights_of(alone) == weights_of(found)
 
 
 def test_leaving_is_status_75_and_a_killed_holder_is_in_nobodys_way(spark: SparkSession, tmp_path: Path) -> None:
