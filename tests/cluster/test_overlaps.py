@@ -11,8 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from models.training import files as store
-from pipelines import featurize, lock
+from pipelines import featurize, lock, maintain
+from pipelines import lake as lakes
 from pipelines.config import load
+from pipelines.lake import FEATURES
 from tests.cluster.hadoop import Hdfs, hdfs, minicluster
 from tests.cluster.test_hdfs import Place
 from tests.conftest import documents, last_json
@@ -61,3 +63,24 @@ def test_of_two_drivers_one_waits_and_a_killed_one_is_in_the_way_for_a_minute(
         assert remote.table(name) == local.table(name), name
     assert store.names(f"{folder}/{lock.FOLDER}") == []
     killed.wait(timeout=60)
+
+
+def test_maintain(spark: SparkSession, cluster: Hdfs, tmp_path: Path) -> None:
+    """Fewer files on HDFS, the same rows; what a run under way reads stays, and so does what nobody knows of yet."""
+    place = Place(f"{cluster.address}/maintain", cluster.conf)
+    config = load([*place.taken(), "maintain.retention_hours=0"])
+    for number in range(4):
+        place.put(f"in/{number}.json", documents(20, start=number * 20), tmp_path)
+        featurize.run(spark, config)
+    tables = [name for name in place.tables() if not name.endswith("/vocabulary")]
+    before = {name: place.table(name) for name in tables}
+    lake = lakes.of(config)
+    reads = lakes.addresses(spark, lake, FEATURES)
+    with lock.run(spark, lake.folder, "busy", config.overlapping):
+        assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
+        assert sum(store.length(path) for path in reads) > 0
+    assert maintain.run(spark, config)["removed"]["files"] >= 4 * 7
+    names = [name for name in store.names(lake.path(FEATURES)) if not name.startswith("_")]
+    assert [f"{lake.path(FEATURES)}/{name}" for name in names] == lakes.addresses(spark, lake, FEATURES)
+    assert {name: place.table(name) for name in tables} == before
+    assert maintain.run(spark, config)["status"] == "unchanged"
