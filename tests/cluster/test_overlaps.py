@@ -67,12 +67,13 @@ def test_of_two_drivers_one_waits_and_a_killed_one_is_in_the_way_for_a_minute(
 
 def test_maintain(spark: SparkSession, cluster: Hdfs, tmp_path: Path) -> None:
     """Fewer files on HDFS, the same rows; what a run under way reads stays, and so does what nobody knows of yet."""
-    place = Place(f"{cluster.address}/maintain", cluster.conf)
-    config = load([*place.taken(), "maintain.retention_hours=0"])
+    place = Place(cluster.address, cluster.conf)
+    source = [f"source.path={place.root}/many", "dataset=many"]
+    config = load([*place.taken(), *source, "maintain.retention_hours=0"])
     for number in range(4):
-        place.put(f"in/{number}.json", documents(20, start=number * 20), tmp_path)
+        place.put(f"many/{number}.json", documents(20, start=number * 20), tmp_path)
         featurize.run(spark, config)
-    tables = [name for name in place.tables() if not name.endswith("/vocabulary")]
+    tables = [name for name in place.tables() if name.startswith("lake/many/") and not name.endswith("/vocabulary")]
     before = {name: place.table(name) for name in tables}
     lake = lakes.of(config)
     reads = lakes.addresses(spark, lake, FEATURES)
