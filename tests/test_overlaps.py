@@ -169,9 +169,9 @@ SLOW = [
 
 @pytest.mark.faults
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace makes the moment between look and renaming longer")
-@pytest.mark.parametrize(("how", "told"), [("locked", commits.VERSIONS), ("unlocked", 2 * commits.VERSIONS)])
-def test_without_the_lock_a_commit_is_overwritten(tmp_path: Path, how: str, told: int) -> None:
-    """Both drivers are told of each version that it is theirs: what one of them wrote is gone, without a word."""
+@pytest.mark.parametrize("how", ["locked", "unlocked"])
+def test_without_the_lock_a_commit_is_overwritten(tmp_path: Path, how: str) -> None:
+    """Both drivers are told of a version that it is theirs: what one of them wrote is gone, without a word."""
     (tmp_path / "table" / "_delta_log").mkdir(parents=True)
     script = str(Path(commits.__file__))
     command = [*SLOW, "spark-submit", "--master", "local[1]", script, str(tmp_path), how]
@@ -179,5 +179,6 @@ def test_without_the_lock_a_commit_is_overwritten(tmp_path: Path, how: str, told
     running = [
         subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)
     ]
-    assert sum(int(job.communicate(timeout=240)[0]) for job in running) == told
+    told = sum(int(job.communicate(timeout=240)[0].splitlines()[-1]) for job in running)
     assert versions(tmp_path) == {"table": commits.VERSIONS}
+    assert told == commits.VERSIONS if how == "locked" else told > commits.VERSIONS
