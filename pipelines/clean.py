@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from pipelines import ingest, report, scanning, writing
+from pipelines import ingest, lock, report, scanning, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, Split, UserError
@@ -35,10 +35,17 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
 
     Raises:
         UserError: the data set was divided by another `split.*`.
+        Busy: another job has the data set.
     """
+    with lock.tables(spark, lakes.of(config).folder, config.overlapping):
+        return advance(spark, config)
+
+
+def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """`update` for one who holds the data set's lock already."""
     lake = lakes.of(config)
     check_split(spark, lake, config.split)
-    before = ingest.update(spark, config)
+    before = ingest.advance(spark, config)
     began = time.monotonic()
     batches = list(range(1 + lakes.last_batch(spark, lake, CLEAN), 1 + lakes.last_batch(spark, lake, DOCUMENTS)))
     two_labels = 0

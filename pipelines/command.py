@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from models.training import files as store
 from pipelines import console, files, session
-from pipelines.config import Config, UserError, help_text, load
+from pipelines.config import Busy, Config, UserError, help_text, load
 
 Job = Callable[[SparkSession, Config], dict[str, Any]]
 
@@ -22,7 +22,8 @@ Job = Callable[[SparkSession, Config], dict[str, Any]]
 def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], str] | None = None) -> NoReturn:
     """Run a stage as a program; `show` makes its result readable (by default `readable`).
 
-    Exit status: 0 done; 2 a mistake that the user can mend; 130 interrupted; 1 anything else.
+    Exit status: 0 done; 2 a mistake that the user can mend; 75 another job has what this one needs; 130 interrupted;
+    1 anything else.
     """
     arguments = sys.argv[1:]
     if any(argument in ("-h", "--help", "help") for argument in arguments):
@@ -36,6 +37,8 @@ def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], s
         result = _run(job, run, arguments)
     except UserError as error:
         _leave(2, f"textmill: {error}")
+    except Busy as error:
+        _leave(os.EX_TEMPFAIL, f"textmill: {error}")
     except Exception:
         _leave(1, f"{traceback.format_exc()}textmill: {job} failed")
     print((show or readable)(result))
@@ -71,7 +74,8 @@ def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
         result = run(spark, config)
     except Exception as error:
         if config.report:
-            tell(config.report, {"job": job, "status": "failed", "error": str(error)})
+            status = "busy" if isinstance(error, Busy) else "failed"
+            tell(config.report, {"job": job, "status": status, "error": str(error)})
         raise
     result["seconds"] = {"session": round(started, 2)} | result.get("seconds", {})
     if config.report:

@@ -16,7 +16,7 @@ from models.training import files as store
 from models.training import metrics, vocabulary, weights
 from models.training.documents import needed, stored
 from models.training.manifest import FILE as MANIFEST
-from pipelines import comparison, featurize, figures, report, runs, scanning, scoring, train
+from pipelines import comparison, featurize, figures, lock, report, runs, scanning, scoring, train
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError, load
@@ -37,8 +37,15 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         UserError: no models, an unknown one, a key of the grid that none of them has; see `train.run`.
     """
     check(config)
+    lake, identity = lakes.of(config), report.new_run()
     before = featurize.update(spark, config)
-    lake = lakes.of(config)
+    # Held so that `maintain` knows that somebody reads; no other job has this name.
+    with lock.run(spark, lake.folder, identity, config.overlapping):
+        return held(spark, config, lake, identity, before)
+
+
+def held(spark: SparkSession, config: Config, lake: Lake, identity: str, before: dict[str, Any]) -> dict[str, Any]:
+    """`run`, the tables up to date, as the report `before` says."""
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     began = time.monotonic()
     rows: list[dict[str, Any]] = []
@@ -50,7 +57,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     result = {
         "job": "compare",
         "status": "done",
-        "run": report.new_run(),
+        "run": identity,
         "source": config.names.source,
         "dataset": lake.dataset,
         "snapshot": snapshot["batch"],

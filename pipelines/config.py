@@ -31,6 +31,18 @@ class UserError(ValueError):
     """A mistake in arguments or input that the user can mend: one sentence, exit status 2."""
 
 
+class Busy(RuntimeError):
+    """Another job has what this one needs: one sentence, exit status 75, for a scheduler to try again later."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What a job does where another one has what it needs: wait for so many seconds, or leave at once."""
+
+    mode: str
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Split:
     """How documents without a published split are divided: shares of all documents, and the hash's salt."""
@@ -45,6 +57,18 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Maintain:
+    """How long `maintain` keeps files that the tables' newest state does not need."""
+
+    retention_hours: float = 168.0
+
+    def __post_init__(self) -> None:
+        # The log's commits, which tell when a file was replaced, are kept for 30 days.
+        if not 0 <= self.retention_hours <= 720:
+            raise ValueError("maintain.retention_hours must be from 0 to 720")
+
+
+@dataclass(frozen=True)
 class Common:
     """The keys that belong to no group."""
 
@@ -55,6 +79,8 @@ class Common:
     output: str = ""
     report: str = ""
     snapshot: str = "latest"
+    overlap: str = "wait"  # or leave, where another job has the data set or the run
+    overlap_s: float = 3600.0
     bundles: list[str] = field(default_factory=list)  # for ensemble
     models: list[str] = field(default_factory=list)  # these three for compare
     seeds: int = 1
@@ -80,6 +106,7 @@ class Config(Common):
     split: Split = field(default_factory=Split)
     tfidf: TfidfOptions = field(default_factory=TfidfOptions)
     train: TrainOptions = field(default_factory=TrainOptions)
+    maintain: Maintain = field(default_factory=Maintain)
     names: Names = field(default_factory=lambda: Names("", "", ""))
     arguments: tuple[str, ...] = ()
 
@@ -89,6 +116,8 @@ class Config(Common):
             if re.search(r"[/\\\x00-\x1f]", name) or name in (".", ".."):
                 raise UserError(f"{key} must be a folder's name, not {name!r}")
 
+        if self.overlap not in ("wait", "leave") or not self.overlap_s >= 0:
+            raise UserError("overlap must be wait or leave, and overlap_s a number of seconds")
         if not self.lake:
             raise UserError("lake is empty")
         for key in ("lake", "bundle", "output", "report"):
@@ -101,6 +130,11 @@ class Config(Common):
     def dataset_name(self) -> str:
         """The data set's folder in the lake: `dataset=`, else what the source says, else the source's name."""
         return self.dataset or getattr(self.source, "dataset", self.names.source)
+
+    @property
+    def overlapping(self) -> Overlap:
+        """What to do where another job has what this one needs."""
+        return Overlap(self.overlap, self.overlap_s)
 
 
 def load(arguments: Iterable[str] = ()) -> Config:
@@ -182,7 +216,12 @@ def _names(defaults: DictConfig, pairs: Sequence[tuple[str, str]]) -> Names:
 def _schema(names: Names) -> DictConfig:
     """A structured configuration with the chosen components' own options in it."""
     options = {group: component(group, getattr(names, group)).Options for group in GROUPS}
-    sections: dict[str, Any] = options | {"split": Split, "tfidf": TfidfOptions, "train": TrainOptions}
+    sections: dict[str, Any] = options | {
+        "split": Split,
+        "tfidf": TfidfOptions,
+        "train": TrainOptions,
+        "maintain": Maintain,
+    }
     fields = [(name, kind, field(default_factory=kind)) for name, kind in sections.items()]
     return OmegaConf.structured(make_dataclass("Settings", fields, bases=(Common,), frozen=True))  # type: ignore[no-any-return]
 

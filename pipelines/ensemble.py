@@ -7,10 +7,11 @@ from pyspark.sql import SparkSession
 
 from models.training import bundle as bundles
 from models.training import files as store
-from pipelines import evaluate, featurize, report, scoring
+from pipelines import evaluate, featurize, lock, report, scoring
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError
+from pipelines.lake import Lake
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -25,7 +26,13 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     config = scoring.with_features(config, scoring.manifest(members[0]))
     lake = lakes.of(config)
     identity = config.run or report.new_run()
-    folder = f"{lake.root}/{lake.dataset}/bundles/{identity}"
+    with lock.run(spark, lake.folder, identity, config.overlapping):
+        return held(spark, config, lake, identity, members)
+
+
+def held(spark: SparkSession, config: Config, lake: Lake, identity: str, members: list[str]) -> dict[str, Any]:
+    """`run`, the new run held."""
+    folder = f"{lake.folder}/bundles/{identity}"
     if store.names(folder):
         raise UserError(f"run={identity} is there already: {folder}")
     before = report.rows(spark, config, featurize.update(spark, config))

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from models.training.documents import needed, stored
-from pipelines import featurize, figures, report, scanning, scoring, writing
+from pipelines import featurize, figures, lock, report, scanning, scoring, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError
@@ -24,6 +24,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
 
     Raises:
         UserError: no bundle is given, or it cannot be used.
+        Busy: another job has the data set, or evaluates the bundle.
     """
     if not config.bundle:
         raise UserError("bundle=<folder> is missing: the bundle to evaluate")
@@ -32,8 +33,22 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     lake = lakes.of(config)
     before = report.rows(spark, config, featurize.update(spark, config))
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
-    began = time.monotonic()
     identity = identified(lake, scoring.folder(config.bundle), manifest)
+    with lock.run(spark, lake.folder, identity, config.overlapping):
+        return held(spark, config, lake, snapshot, identity, before)
+
+
+def held(
+    spark: SparkSession,
+    config: Config,
+    lake: Lake,
+    snapshot: dict[str, Any],
+    identity: str,
+    before: dict[str, Any],
+) -> dict[str, Any]:
+    """`run`, the bundle's run held and the tables up to date, as the report `before` says."""
+    began = time.monotonic()
+    manifest = scoring.manifest(config.bundle)
     known = scored(spark, lake, identity, snapshot["batch"])
     scores = score(spark, lake, scoring.folder(config.bundle), snapshot, identity)
     result = {

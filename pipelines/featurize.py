@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from models.training import tfidf as weighting
-from pipelines import clean, report, scanning, vocabulary, words, writing
+from pipelines import clean, lock, report, scanning, vocabulary, words, writing
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config
@@ -20,7 +20,6 @@ from pipelines.lake import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
 from pipelines.progress import step
 
 SILVER = ("id", "text", "content", "split", "labels", "target")
-FEATURES_GROUP = 512  # rows of features that a rank decodes at once: small against a bucket of its shuffle
 RUN_BYTES = 32 << 20  # of documents that are sorted together: a file of features, some twice as large in memory
 SLICE_BYTES = 4 << 20  # of text, cut at a time: bounds a worker's memory, whatever the documents' sizes
 PARTIAL_ROWS = 1_000_000  # of vocabulary that a task keeps before it sums them
@@ -37,9 +36,19 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
 
 
 def update(spark: SparkSession, config: Config) -> dict[str, Any]:
-    """Bring a feature set up to date with silver, batch by batch; `ingest` and `clean` run first."""
+    """Bring a feature set up to date with silver, batch by batch; `ingest` and `clean` run first.
+
+    Raises:
+        Busy: another job has the data set.
+    """
+    with lock.tables(spark, lakes.of(config).folder, config.overlapping):
+        return advance(spark, config)
+
+
+def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """`update` for one who holds the data set's lock already."""
     lake = lakes.of(config)
-    before = clean.update(spark, config)
+    before = clean.advance(spark, config)
     began = time.monotonic()
     batches = list(range(1 + lakes.last_batch(spark, lake, SNAPSHOTS), 1 + lakes.last_batch(spark, lake, CLEAN)))
     for batch in batches:
@@ -58,7 +67,7 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
 
 def write(spark: SparkSession, lake: Lake, batch: int, options: words.Options) -> None:
     """Featurize one batch in one job: features, vocabulary, and last the snapshot that publishes both."""
-    targets = lakes.target(lake, FEATURES, row_group=FEATURES_GROUP), lakes.target(lake, VOCABULARY, order=("term",))
+    targets = lakes.target(lake, FEATURES), lakes.target(lake, VOCABULARY, order=("term",))
     paths = lakes.addresses(spark, lake, CLEAN, batch, batch)
     cut = scanning.spread(spark, paths).mapInArrow(cutter(options, targets[0], batch, paths), from_arrow_schema(CUT))
     summed = cut.groupBy("file", "term", "id").agg(F.sum("df").alias("df"), F.sum("count").alias("count"))

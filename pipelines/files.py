@@ -142,11 +142,11 @@ def _base(where: str) -> str:
 
 
 def _arrival(info: dict[str, Any], name: str, outside: str) -> Arrival:
-    return Arrival(f"{outside}/{name}", name, int(info["size"]), _milliseconds(info))
+    return Arrival(f"{outside}/{name}", name, int(info["size"]), milliseconds(info))
 
 
-def _milliseconds(info: dict[str, Any]) -> int:
-    """The time of the last change; file systems name and type it differently."""
+def milliseconds(info: dict[str, Any]) -> int:
+    """The time of a file's last change, since 1970; file systems name and type it differently."""
     value = info.get("mtime", info.get("modification_time", 0))
     if isinstance(value, datetime):
         return int(value.timestamp() * 1000)

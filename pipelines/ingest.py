@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines import lake as lakes
-from pipelines import report, scanning, writing
+from pipelines import lock, report, scanning, writing
 from pipelines.command import main
 from pipelines.config import Config, UserError, component
 from pipelines.files import Arrival, sha256
@@ -46,7 +46,14 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
 
     Raises:
         UserError: nothing at the path, an unknown column, an empty source; nothing is written then.
+        Busy: another job has the data set.
     """
+    with lock.tables(spark, lakes.of(config).folder, config.overlapping):
+        return advance(spark, config)
+
+
+def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """`update` for one who holds the data set's lock already."""
     began = time.monotonic()
     lake = lakes.of(config)
     first = 1 + lakes.last_batch(spark, lake, DOCUMENTS)

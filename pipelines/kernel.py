@@ -4,7 +4,10 @@ A table's state is read from its log by the driver's JVM without a Spark job, an
 become rows in one commit. Java's names are Kernel's (https://docs.delta.io/delta-kernel-java/).
 """
 
-from collections.abc import Iterable, Mapping
+import json
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,22 +16,26 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
+Key = int | str
 PROPERTIES = {
     "delta.appendOnly": "true",  # old rows are never rewritten
     # Statistics of the leading column alone: nobody looks for the minimum of a text.
     "delta.dataSkippingNumIndexedCols": "1",
 }
-Key = int | str
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A Parquet file of a table: its name below the table's folder, bytes, milliseconds since 1970, rows."""
+    """A Parquet file of a table: its name below the table's folder, bytes, milliseconds since 1970, rows.
+
+    `bounds`: the least and the greatest value in the table's first column.
+    """
 
     name: str
     size: int
     modified: int
     rows: int
+    bounds: tuple[Key, Key]
 
 
 def version(spark: SparkSession, path: str) -> int:
@@ -78,17 +85,24 @@ def files(spark: SparkSession, path: str, column: str, first: Key | None, last: 
     return sorted(names)
 
 
+def listed(spark: SparkSession, path: str, column: str) -> list[DataFile]:
+    """A table's files, by the least value in `column`, its first."""
+    found = _snapshot(spark, path)
+    return sorted(
+        (_described(item, column) for item in _added(spark, found)), key=lambda item: (item.bounds, item.name)
+    )
+
+
 def commit(
     spark: SparkSession,
     path: str,
     schema: StructType,
     added: Iterable[DataFile],
     *,
-    key: Key,
     transaction: tuple[str, int] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> bool:
-    """Add files to a table, all of whose rows have `key` in the table's first column; the first commit makes it.
+    """Add files to a table; the first commit makes it.
 
     Args:
         transaction: an application and its version, which must be above the last recorded.
@@ -110,7 +124,7 @@ def commit(
         opened = builder.build(engine)
         state = opened.getTransactionState(engine)
         context = kernel.Transaction.getWriteContext(engine, state, {})
-        statuses = _iterator(spark, [_status(spark, path, item, schema[0].name, key) for item in added])
+        statuses = _iterator(spark, [_status(spark, path, item, schema[0].name) for item in added])
         actions = kernel.Transaction.generateAppendActions(engine, state, statuses, context)
         done = opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(actions))
     except Py4JJavaError as error:
@@ -124,6 +138,76 @@ def commit(
     return True
 
 
+def replace(
+    spark: SparkSession,
+    path: str,
+    column: str,
+    removed: Collection[str],
+    added: Iterable[DataFile],
+    *,
+    transaction: tuple[str, int],
+    more: Mapping[str, str] | None = None,
+) -> bool:
+    """Put files in the place of the files `removed`, in one commit that says: the table's content is the same.
+
+    Args:
+        column: the table's first.
+        transaction: as of `commit`. Kernel looks for no conflict between removals: this is what keeps two apart.
+        more: properties of the table to set with it.
+
+    Returns:
+        False where that transaction is recorded already, or some of the files are not there: nothing was written.
+    """
+    kernel = _kernel(spark)
+    engine, actions = kernel.engine, kernel.actions
+    try:
+        builder = kernel.Table.forPath(engine, path).createTransactionBuilder(engine, "textmill", kernel.MANUAL_UPDATE)
+        builder = builder.withTransactionId(engine, *transaction)
+        opened = (builder.withTableProperties(engine, dict(more)) if more else builder).build(engine)
+        old = [item for item in _added(spark, _snapshot(spark, path)) if item.getPath() in removed]
+        if len(old) < len(removed):
+            return False
+        now = kernel.Optional.of(int(time.time() * 1000))
+        rows = [actions.SingleAction.createRemoveFileSingleAction(item.toRemoveFileRow(False, now)) for item in old]
+        rows += [actions.SingleAction.createAddFileSingleAction(_add(spark, path, item, column)) for item in added]
+        opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(_iterator(spark, rows)))
+    except Py4JJavaError as error:
+        if _is(error, "ConcurrentTransactionException"):
+            return False
+        raise
+    found = _snapshot(spark, path)
+    with suppress(Py4JJavaError):  # a checkpoint is a convenience: readers need not look at what was removed
+        found.writeCheckpoint(engine)
+    return True
+
+
+def _added(spark: SparkSession, found: Any) -> Iterator[Any]:
+    """Kernel's `AddFile` of each file of a snapshot, with statistics."""
+    kernel = _kernel(spark)
+    rows = found.getScanBuilder().build().getScanFiles(kernel.engine, True)
+    while rows.hasNext():
+        batch = rows.next().getRows()
+        while batch.hasNext():
+            yield kernel.actions.AddFile(batch.next().getStruct(kernel.ScanFiles.ADD_FILE_ORDINAL))
+
+
+def _described(item: Any, column: str) -> DataFile:
+    told = json.loads(item.getStatsJson().get())
+    bounds = told["minValues"][column], told["maxValues"][column]
+    return DataFile(str(item.getPath()), item.getSize(), item.getModificationTime(), told["numRecords"], bounds)
+
+
+def _add(spark: SparkSession, path: str, item: DataFile, column: str) -> Any:
+    """A file as the log takes it, which changes no content."""
+    kernel = _kernel(spark)
+    nothing = kernel.Optional.empty()
+    schema, root = _snapshot(spark, path).getSchema(), kernel.URI(path)
+    status = _status(spark, path, item, column)
+    # No partition, no new data, no tags.
+    added = kernel.actions.AddFile.convertDataFileStatus(schema, root, status, {}, False, {}, nothing, nothing, nothing)
+    return added.toRow()
+
+
 def _snapshot(spark: SparkSession, path: str) -> Any:
     try:
         return _kernel(spark).Table.forPath(_kernel(spark).engine, path).getLatestSnapshot(_kernel(spark).engine)
@@ -133,13 +217,13 @@ def _snapshot(spark: SparkSession, path: str) -> Any:
         raise
 
 
-def _status(spark: SparkSession, path: str, item: DataFile, column: str, key: Key) -> Any:
-    """A file as Kernel takes it, with statistics: its number of rows, and that all of them have the same key."""
+def _status(spark: SparkSession, path: str, item: DataFile, column: str) -> Any:
+    """A file as Kernel takes it, with statistics: its number of rows, and the bounds of its first column."""
     kernel = _kernel(spark)
     place = kernel.Column(column)
-    bounds = {place: _literal(spark, key)}
+    least, greatest = ({place: _literal(spark, bound)} for bound in item.bounds)
     nothing = kernel.Optional.empty()
-    statistics = kernel.DataFileStatistics(item.rows, bounds, bounds, {}, nothing)
+    statistics = kernel.DataFileStatistics(item.rows, least, greatest, {}, nothing)
     some = kernel.Optional.of(statistics)
     return kernel.DataFileStatus(f"{path}/{item.name}", item.size, item.modified, some)
 
@@ -169,6 +253,9 @@ class _Kernel:
     Table: Any
     Transaction: Any
     WRITE: Any
+    MANUAL_UPDATE: Any
+    actions: Any
+    URI: Any
     Column: Any
     Literal: Any
     Predicate: Any
@@ -187,12 +274,15 @@ def _kernel(spark: SparkSession) -> _Kernel:
     """Looked up once a session: each part of a Java name is a round trip, and there were hundreds in a job."""
     assert spark._jvm
     root = spark._jvm.io.delta.kernel
-    expressions, write = root.expressions, root.Operation.WRITE
+    expressions, operation = root.expressions, root.Operation
     return _Kernel(
         engine=root.defaults.engine.DefaultEngine.create(spark._jsc.hadoopConfiguration()),
         Table=root.Table,
         Transaction=root.Transaction,
-        WRITE=write,
+        WRITE=operation.WRITE,
+        MANUAL_UPDATE=operation.MANUAL_UPDATE,
+        actions=root.internal.actions,
+        URI=spark._jvm.java.net.URI,
         Column=expressions.Column,
         Literal=expressions.Literal,
         Predicate=expressions.Predicate,

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from models.training.files import locate
-from pipelines import files, kernel, words, writing
+from pipelines import files, kernel, lock, words, writing
 from pipelines.config import Config, UserError
 from pipelines.kernel import Key
 
@@ -35,6 +35,7 @@ class Table:
     place: str
     columns: str
     grain: str
+    row_group: int = writing.ROW_GROUP
 
     @cached_property
     def schema(self) -> StructType:
@@ -80,6 +81,7 @@ FEATURES = Table(
     "batch bigint, key bigint, id string, split string, labels array<string>, target double,"
     " terms array<bigint>, counts array<int>, sequence array<int>, content binary",
     "one row per document, in the order of `key` within a file, the test split behind all others",
+    row_group=512,  # rows that a rank decodes at once: small against a bucket of its shuffle
 )
 VOCABULARY = Table(
     "vocabulary",
@@ -104,6 +106,7 @@ METRICS = Table(
     "run string, snapshot bigint, step bigint, name string, value double",
     "one row per run and figure, and per run, training step and figure of that step",
 )
+TABLES = (BATCHES, DOCUMENTS, QUARANTINE, CLEAN, FEATURES, VOCABULARY, SNAPSHOTS, PREDICTIONS, RUNS, METRICS)
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,15 @@ class Lake:
     dataset: str
     features: str
 
+    @property
+    def folder(self) -> str:
+        """The data set's folder."""
+        return f"{self.root}/{self.dataset}"
+
     def path(self, table: Table) -> str:
         """Where a table lies; those of a feature set under its name and a digest of its settings."""
         gold = f"gold/{self.features}/" if table in (FEATURES, VOCABULARY, SNAPSHOTS) else ""
-        return f"{self.root}/{self.dataset}/{gold}{table.place}"
+        return f"{self.folder}/{gold}{table.place}"
 
 
 def of(config: Config) -> Lake:
@@ -142,6 +150,7 @@ def features_digest(options: words.Options) -> str:
 
 
 APPLICATION = "textmill"
+MAINTENANCE = "textmill.maintain"  # its transactions count the times that files were replaced
 
 
 def last_batch(spark: SparkSession, lake: Lake, table: Table, application: str = APPLICATION) -> int:
@@ -159,10 +168,10 @@ def properties(spark: SparkSession, lake: Lake, table: Table) -> dict[str, str]:
     return kernel.properties(spark, lake.path(table))
 
 
-def target(lake: Lake, table: Table, **layout: Any) -> writing.Target:
-    """Where a job's workers write rows of a table, with `order` and `row_group`; each call names another job."""
+def target(lake: Lake, table: Table, order: tuple[str, ...] = ()) -> writing.Target:
+    """Where a job's workers write rows of a table, in each file by `order`; each call names another job."""
     token = f"part-{secrets.token_hex(8)}"
-    return writing.Target(table.place, lake.path(table), table.arrow, token, **layout)
+    return writing.Target(table.place, lake.path(table), table.arrow, token, order, table.row_group)
 
 
 def commit(
@@ -178,8 +187,24 @@ def commit(
     """Make files that workers wrote the rows of a batch (or run), in one commit; False where it is there already."""
     if transaction is None and isinstance(key, int):
         transaction = (APPLICATION, key)
-    added = writing.data_files(told, table.place)
-    return kernel.commit(spark, lake.path(table), table.schema, added, key=key, transaction=transaction, more=more)
+    path, added = lake.path(table), writing.data_files(told, table.place)
+    with lock.commit(spark, lake.folder, path.removeprefix(f"{lake.folder}/")):
+        return kernel.commit(spark, path, table.schema, added, transaction=transaction, more=more)
+
+
+def replace(
+    spark: SparkSession,
+    lake: Lake,
+    table: Table,
+    removed: Collection[str],
+    told: Iterable[writing.Told],
+    more: Mapping[str, str] | None = None,
+) -> bool:
+    """Put files that workers wrote in the place of others, in one commit; False where another job has done so."""
+    path, added = lake.path(table), writing.data_files(told, table.place)
+    transaction = MAINTENANCE, 1 + last_batch(spark, lake, table, MAINTENANCE)
+    with lock.commit(spark, lake.folder, path.removeprefix(f"{lake.folder}/")):
+        return kernel.replace(spark, path, table.key, removed, added, transaction=transaction, more=more)
 
 
 def keep(spark: SparkSession, lake: Lake, table: Table, key: Key, rows: pa.Table) -> bool:

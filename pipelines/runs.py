@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from models.training import files as store
+from models.training.manifest import FILE as MANIFEST
 from models.training.task import FREE
 from pipelines.config import Config, UserError
 
@@ -38,6 +39,16 @@ def begin(config: Config, snapshot: dict[str, Any], folder: str) -> None:
     shards = config.train.shards or config.train.ranks
     content = {"settings": settings(config), "shards": shards, "snapshot": snapshot["batch"]}
     store.write(f"{folder}/{FILE}", json.dumps(content, sort_keys=True).encode())
+
+
+def snapshot(folder: str) -> int | None:
+    """The snapshot that a run began with, or that a bundle saw; None where neither is in the folder."""
+    names = store.names(folder)
+    if FILE in names:
+        return int(json.loads(store.read(f"{folder}/{FILE}"))["snapshot"])
+    if MANIFEST in names:
+        return int(json.loads(store.read(f"{folder}/{MANIFEST}"))["snapshot"]["batch"])
+    return None
 
 
 def resumed(config: Config, folder: str) -> Config:

@@ -16,7 +16,7 @@ from models.training.manifest import FILE as MANIFEST
 from models.training.proof import RankFailure
 from models.training.task import Task
 from models.training.vocabulary import FILE as VOCABULARY_FILE
-from pipelines import evaluate, featurize, launcher, memory, report, runs, vocabulary
+from pipelines import evaluate, featurize, launcher, lock, memory, report, runs, vocabulary
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError
@@ -29,26 +29,44 @@ TRAIN, SEARCH = report.TRAININGS
 def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, Any]:
     """Train a model on the newest snapshot (or `snapshot=`) and evaluate it on the test split (not for a search).
 
-    `run=` of a run that did not finish goes on from its last checkpoint, with the snapshot that it began with.
+    `run=` of a run that did not finish goes on from its last checkpoint, with the snapshot that it began with. While it
+    trains, other jobs may take new text; none can train the same run.
 
     Raises:
         UserError: no labelled train document, one label only, `run=` names a finished run or one of other settings, too
             few slots, a loss that is no number.
+        Busy: another job has the data set or the run.
         RankFailure: see `launcher.launch`; it is kept in `runs`.
     """
     launcher.check(spark, config.train.ranks)
     lake = lakes.of(config)
     before = report.rows(spark, config, featurize.update(spark, config))
     identity = config.run or report.new_run()
-    folder = f"{lake.root}/{lake.dataset}/bundles/{identity}"
-    if config.run and report.finished(spark, lake, identity):
-        raise UserError(f"run={identity} is finished: its bundle is {folder}")
+    with lock.run(spark, lake.folder, identity, config.overlapping) as waited:
+        done = report.finished(spark, lake, identity) if config.run else None
+        if done and waited:  # by the job that we waited for
+            return unchanged(done, before)
+        if done:
+            raise UserError(f"run={identity} is finished: its bundle is {lake.folder}/bundles/{identity}")
+        return held(spark, config, lake, identity, before, job)
+
+
+def unchanged(done: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """The report of a finished training, where this job has only brought the tables up to date."""
+    return done | {"status": "unchanged", "rows": before["rows"], "seconds": before["seconds"]}
+
+
+def held(
+    spark: SparkSession, config: Config, lake: Lake, identity: str, before: dict[str, Any], job: str
+) -> dict[str, Any]:
+    """`run`, the run held and the tables up to date, as the report `before` says."""
+    folder = f"{lake.folder}/bundles/{identity}"
     config = runs.resumed(config, folder)
     snapshot = lakes.snapshot(spark, lake, config.snapshot)
     settings = runs.digest(config, snapshot)
     finished = report.find(spark, lake, settings) if config.train.reuse and not config.run else None
     if finished and MANIFEST in store.names(finished["bundle"]):
-        return finished | {"status": "unchanged", "rows": before["rows"], "seconds": before["seconds"]}
+        return unchanged(finished, before)
     result = {
         "job": job,
         "status": "done",

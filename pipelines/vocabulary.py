@@ -1,5 +1,6 @@
 """Which terms a model reads: chosen from the vocabulary's rows of a snapshot."""
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -9,8 +10,10 @@ from pyspark.sql import functions as F
 
 from models.training.tfidf import Options
 from pipelines import lake as lakes
+from pipelines.config import UserError
 from pipelines.lake import VOCABULARY, Lake
 
+GAPS = "textmill.gaps"  # the table's property: from which snapshot to which ones `maintain` made one of several
 CLASH = "two terms share an id: "
 DRIVER_ROWS = (
     2_000_000  # of vocabulary that the driver sums by itself, in some 200 MB; Spark's first query takes seconds
@@ -21,11 +24,13 @@ def chosen(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: O
     """`select`, here in the driver.
 
     Raises:
+        UserError: `maintain` has summed up what came before and after the snapshot.
         RuntimeError or Spark's exception: two terms share an id.
     """
     if lakes.count(spark, lake, VOCABULARY, last=snapshot["batch"]) > DRIVER_ROWS:
         return select(spark, lake, snapshot, options).toArrow()
     rows = lakes.rows(spark, lake, VOCABULARY, last=snapshot["batch"])
+    check(spark, lake, snapshot["batch"])
     sums = [("term", "min"), ("term", "max"), ("df", "sum"), ("count", "sum")]
     terms = rows.group_by("id").aggregate(sums)
     clash = terms.filter(pc.not_equal(terms["term_min"], terms["term_max"]))
@@ -46,18 +51,50 @@ def select(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: O
     Of terms with equal counts the alphabetically first stay.
 
     It raises, when it is read, where two terms share an id.
+
+    Raises:
+        UserError: as `chosen`.
     """
-    terms = (
-        lakes.read(spark, lake, VOCABULARY, last=snapshot["batch"])
-        .groupBy("id")
-        .agg(
-            F.min("term").alias("term"),
-            F.max("term").alias("other"),
-            F.sum("df").alias("df"),
-            F.sum("count").alias("n"),
-        )
+    rows = lakes.read(spark, lake, VOCABULARY, last=snapshot["batch"])
+    check(spark, lake, snapshot["batch"])
+    terms = rows.groupBy("id").agg(
+        F.min("term").alias("term"),
+        F.max("term").alias("other"),
+        F.sum("df").alias("df"),
+        F.sum("count").alias("n"),
     )
     clash = F.raise_error(F.concat(F.lit(CLASH), "term", F.lit(" and "), "other"))
     checked = terms.withColumn("term", F.when(F.col("term") == F.col("other"), F.col("term")).otherwise(clash))
     kept = checked.where(F.col("df").between(options.min_df, options.max_df * snapshot["train"]))
     return kept.orderBy(F.desc("n"), "term").limit(options.size).select("term", "id", "df").orderBy("term")
+
+
+def gaps(spark: SparkSession, lake: Lake) -> list[list[int]]:
+    """The first and last of snapshots in a row whose vocabulary can no longer be told from the next one's."""
+    found: list[list[int]] = json.loads(lakes.properties(spark, lake, VOCABULARY).get(GAPS, "[]"))
+    return found
+
+
+def united(gaps: list[list[int]]) -> list[list[int]]:
+    """The same snapshots in as few gaps as can be."""
+    found: list[list[int]] = []
+    for first, last in sorted(gaps):
+        if found and first <= found[-1][1] + 1:
+            found[-1][1] = max(found[-1][1], last)
+        else:
+            found.append([first, last])
+    return found
+
+
+def check(spark: SparkSession, lake: Lake, snapshot: int) -> None:
+    """Refuse a snapshot whose counts are gone; asked after the rows were looked up, which may be newer, not older.
+
+    Raises:
+        UserError: so.
+    """
+    for first, last in gaps(spark, lake):
+        if first <= snapshot <= last:
+            raise UserError(
+                f"snapshot={snapshot} has no vocabulary of its own any more: no run had seen it when maintain summed up"
+                f" the counts; take {f'snapshot={first - 1}, ' if first > 1 else ''}snapshot={last + 1} or the latest"
+            )

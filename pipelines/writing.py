@@ -100,6 +100,7 @@ def describe(target: Target, name: str, rows: pa.Table, size: int) -> Told:
         "modified": int(time.time() * 1000),
         "rows": rows.num_rows,
         "splits": splits,
+        "bounds": list(pc.min_max(rows[target.columns.names[0]]).as_py().values()),
     }
 
 
@@ -143,5 +144,7 @@ def collected(rows: DataFrame) -> list[Told]:
 def data_files(told: Iterable[Told], table: str) -> list[DataFile]:
     """The files of one table, for a commit."""
     return [
-        DataFile(item["name"], item["size"], item["modified"], item["rows"]) for item in told if item["table"] == table
+        DataFile(item["name"], item["size"], item["modified"], item["rows"], tuple(item["bounds"]))
+        for item in told
+        if item["table"] == table
     ]

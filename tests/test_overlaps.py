@@ -1,0 +1,184 @@
+"""Two jobs on one lake at once: the second waits or leaves, nothing is done twice, a killed one is in nobody's way."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from pipelines import featurize, kernel, lock, maintain, report, train
+from pipelines import lake as lakes
+from pipelines.config import Busy, Overlap, load
+from pipelines.lake import RUNS, SNAPSHOTS
+from tests import commits
+from tests.conftest import documents, last_json, versions, write_json
+from tests.jobs import ROOT, environment, small, start, submit, wait_for, weights_of
+from tests.test_kills import assert_equal_lakes
+
+pytestmark = pytest.mark.submit
+LEAVE = Overlap("leave", 0)
+TRAINING = ["run=both", "train.epochs=60", "train.patience=0"]
+
+
+def ended(running: subprocess.Popen[bytes], errors: Path) -> dict[str, object]:
+    """The report of a job that must succeed."""
+    assert running.wait(timeout=240) == 0, errors.read_text()[-3000:]
+    return last_json(errors.with_suffix(".out").read_text())
+
+
+def test_of_two_drivers_one_waits_and_nothing_is_done_twice(spark: SparkSession, tmp_path: Path) -> None:
+    once = featurize.run(spark, load([*small(tmp_path), "dataset=once"]))
+    running = [start("featurize", [*small(tmp_path), "dataset=twice"], tmp_path / f"{name}.err") for name in "ab"]
+    reports = [ended(job, tmp_path / f"{name}.err") for job, name in zip(running, "ab", strict=True)]
+    assert sorted(str(report["status"]) for report in reports) == ["done", "unchanged"]
+    (done,) = (report for report in reports if report["status"] == "done")
+    assert done["rows"] == once["rows"]
+    assert versions(tmp_path / "lake" / "twice") == versions(tmp_path / "lake" / "once")
+    assert_equal_lakes(tmp_path / "lake", "once", "twice")
+    assert not (tmp_path / "lake" / "twice" / lock.FOLDER).exists()
+
+
+def test_a_run_is_trained_once_and_text_comes_in_meanwhile(spark: SparkSession, tmp_path: Path) -> None:
+    arguments = [*small(tmp_path), *TRAINING]
+    first = start("train", arguments, tmp_path / "first.err")
+    wait_for(tmp_path / "first.err", "train: epoch", first)
+    os.killpg(first.pid, signal.SIGSTOP)  # it trains for as long as this takes
+    write_json(tmp_path / "in" / "b.json", documents(10, start=100))
+    assert featurize.run(spark, load([*arguments, "overlap_s=60"]))["batches"] == [2]
+    with pytest.raises(Busy, match=r"^the run both is in use by train \(process \d+ on .*\): try again later$"):
+        train.run(spark, load([*arguments, "overlap=leave"]))
+    second = start("train", arguments, tmp_path / "second.err")
+    wait_for(tmp_path / "second.err", "is in use by", second)
+    os.killpg(first.pid, signal.SIGCONT)
+    reports = [ended(job, tmp_path / f"{name}.err") for job, name in ((first, "first"), (second, "second"))]
+    assert "the run both is in use by train" in (tmp_path / "second.err").read_text()
+    assert [report["status"] for report in reports] == ["done", "unchanged"]
+    assert [report["snapshot"] for report in reports] == [1, 1]
+    assert reports[0]["metrics"] == reports[1]["metrics"]
+    trained = [row for row in lakes.rows(spark, lakes.of(load(arguments)), RUNS).to_pylist() if row["job"] == "train"]
+    assert len(trained) == 1
+    alone = train.run(spark, load([*arguments, "snapshot=1", "run=alone"]))
+    assert weights_of(alone) == weights_of(reports[0])
+
+
+def test_a_training_goes_on_while_the_files_that_it_reads_are_replaced(spark: SparkSession, tmp_path: Path) -> None:
+    arguments = [*small(tmp_path), *TRAINING, "train.cache_gb=0", "maintain.retention_hours=0"]
+    for number in range(1, 4):
+        write_json(tmp_path / "in" / f"{number}.json", documents(100, start=100 * number))
+        featurize.run(spark, load(arguments))
+    shutil.copytree(tmp_path / "lake" / "files", tmp_path / "lake" / "alone")
+    write_json(tmp_path / "in" / "4.json", documents(100, start=400))
+    featurize.run(spark, load(arguments))
+    running = start("train", [*arguments, "snapshot=3"], tmp_path / "err")
+    wait_for(tmp_path / "err", "train: epoch", running)
+    os.killpg(running.pid, signal.SIGSTOP)
+    done = maintain.run(spark, load(arguments))
+    os.killpg(running.pid, signal.SIGCONT)
+    assert done["files"]["features"] == [4, 1]
+    assert done["removed"]["files"] == 0
+    found = ended(running, tmp_path / "err")
+    assert maintain.run(spark, load(arguments))["removed"]["files"] > 4
+    (tmp_path / "in" / "4.json").unlink()
+    alone = train.run(spark, load([*arguments, "dataset=alone"]))
+    assert weights_of(alone) == weights_of(found)
+
+
+def test_leaving_is_status_75_and_a_killed_holder_is_in_nobodys_way(spark: SparkSession, tmp_path: Path) -> None:
+    arguments = small(tmp_path)
+    holder = start("featurize", arguments, tmp_path / "err")
+    wait_for(tmp_path / "err", "ingest: batch", holder)
+    os.killpg(holder.pid, signal.SIGSTOP)  # a holder for as long as this takes
+    try:
+        left = submit("ingest", *arguments, "overlap=leave", f"report={tmp_path}/report.json")
+        tired = submit("ingest", *arguments, "overlap_s=2")
+    finally:
+        os.killpg(holder.pid, signal.SIGKILL)
+    holder.wait(timeout=60)
+    folder = lakes.of(load(arguments)).folder
+    began = time.monotonic()
+    with lock.tables(spark, folder, Overlap("wait", 20)):
+        assert time.monotonic() - began < 2
+    assert (left.returncode, tired.returncode) == (os.EX_TEMPFAIL, os.EX_TEMPFAIL)
+    assert left.stdout == tired.stdout == ""
+    says = f"textmill: the data set {folder} is in use by featurize (process "
+    assert left.stderr.strip().splitlines()[-1].startswith(says)
+    assert left.stderr.strip().endswith(": try again later")
+    assert ": waiting" not in left.stderr
+    assert tired.stderr.strip().splitlines()[-2].endswith(": waiting")
+    assert tired.stderr.strip().endswith(" after 2 seconds: try again later")
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert (told["job"], told["status"]) == ("ingest", "busy")
+
+
+def test_a_lock_is_one_holders_and_leaves_nothing_behind(spark: SparkSession, tmp_path: Path) -> None:
+    folder = f"file://{tmp_path}/lake/set"
+    with lock.tables(spark, folder, LEAVE) as waited, lock.run(spark, folder, "one", LEAVE):
+        assert not waited
+        with pytest.raises(Busy, match=r"the data set .* is in use by tests"), lock.tables(spark, folder, LEAVE):
+            pass
+        assert list(lock.runs(spark, folder)) == ["one"]
+    assert lock.runs(spark, folder) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_whose_file_was_replaced_is_not_believed(spark: SparkSession, tmp_path: Path) -> None:
+    """Whoever opened the file of a holder that then left has locked a file that nobody else will find."""
+    place = lock._File(spark, f"{tmp_path}/locks/one")
+    note = lock._File.note
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lock._File, "note", lambda self: (os.remove(self.path), note(self))[1])
+        assert not place.take(b"mine")
+    assert place.take(b"mine")
+    place.free()
+
+
+def test_every_commit_on_a_local_disk_is_locked(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = lakes.Lake(f"file://{tmp_path}/lake", "set", "words-0")
+    locks = []
+    commit = kernel.commit
+
+    def watched(*values: object, **more: Any) -> bool:
+        locks.append(os.listdir(tmp_path / "lake" / "set" / lock.FOLDER))
+        return commit(*values, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kernel, "commit", watched)
+    report.keep(spark, lake, {"run": "a", "job": "train", "status": "done", "snapshot": 1, "metrics": {"test": 1.0}})
+    lakes.commit(spark, lake, SNAPSHOTS, 1, [])
+    assert locks == [["commit-runs"], ["commit-metrics"], ["commit-gold-words-0-snapshots"]]
+
+
+SLOW = [
+    "strace",
+    "-f",
+    "--seccomp-bpf",
+    "-o",
+    "/dev/null",
+    "-qq",
+    "-etrace=rename",
+    "-einject=rename:delay_enter=300000",
+]
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace makes the moment between look and renaming longer")
+@pytest.mark.parametrize("how", ["locked", "unlocked"])
+def test_without_the_lock_a_commit_is_overwritten(tmp_path: Path, how: str) -> None:
+    """Both drivers are told of a version that it is theirs: what one of them wrote is gone, without a word."""
+    (tmp_path / "table" / "_delta_log").mkdir(parents=True)
+    script = str(Path(commits.__file__))
+    command = [*SLOW, "spark-submit", "--master", "local[1]", script, str(tmp_path), how]
+    variables = environment() | {"PYTHONPATH": str(ROOT)}
+    running = [
+        subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)
+    ]
+    told = sum(int(job.communicate(timeout=240)[0].splitlines()[-1]) for job in running)
+    assert versions(tmp_path) == {"table": commits.VERSIONS}
+    assert told == commits.VERSIONS if how == "locked" else told > commits.VERSIONS
