@@ -30,7 +30,7 @@ def test_ci_and_the_readme_run_the_same_tests() -> None:
 
 def test_make_has_every_command_that_ci_and_the_readme_name() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = {f"make {name}" for name in re.findall(r"(?m)^([a-z]+):", makefile)}
+    targets = {f"make {name}" for name in re.findall(r"(?m)^([a-z-]+):", makefile)}
     assert re.search(r"(?m)^test:.*\n\t.*python -m pytest .*\$\(ARGS\)$", makefile)
     phony = re.search(r"(?m)^\.PHONY: (.*)$", makefile)
     assert phony
