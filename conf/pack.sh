@@ -26,7 +26,7 @@ site=$(build/env/bin/python -c 'import sysconfig; print(sysconfig.get_path("pure
 # In cluster mode the driver reads the configuration there.
 cp -r conf "$site/conf"
 # Spark brings its JARs and its own Python part itself; the rest serves compilers, or the texts' package alone.
-rm -rf "$site"/pyspark/{jars,bin,sbin,data,examples,licenses} "$site"/torch/{include,test,bin} "$site"/torch/lib/*.a \
+rm -rf "$site"/pyspark/{jars,bin,sbin,data,examples,licenses} "$site"/torch/{include,test} "$site"/torch/lib/*.a \
   "$site"/{sklearn,scipy,scipy.libs}
 
 echo "pack: packing it" >&2

@@ -62,6 +62,7 @@ def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
         UserError: too few slots.
         RankFailure: a rank failed or was lost.
     """
+    _await_slots(spark, task.train.ranks, task.train.slots_s)
     # Not `local_mode`: there all ranks share one result file, and a failed rank goes unnoticed.
     distributor = TorchDistributor(num_processes=task.train.ranks, local_mode=False, use_gpu=task.train.gpu)
     failure: Exception | None = None
@@ -81,6 +82,30 @@ def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
     if failure:
         raise RankFailure(f"the launch failed: {failure}") from failure
     return result
+
+
+def _await_slots(spark: SparkSession, ranks: int, slots_s: float) -> None:
+    """Wait until Spark has a task slot for each rank: executors come late where an environment travels to them first,
+    and later where one was lost with its host. Spark's own check is for clusters that are complete, and so is short.
+
+    Raises:
+        UserError: too few after so many seconds.
+    """
+    deadline, told = time.monotonic() + slots_s, -1
+    while (there := slots(spark)) < ranks:
+        if time.monotonic() > deadline:
+            raise too_few(spark, ranks)
+        if there != told:
+            progress.say(f"train: waiting for {ranks} task slots, Spark has {there} (at most {slots_s:.0f} s)")
+            told = there
+        time.sleep(1)
+
+
+def slots(spark: SparkSession) -> int:
+    """How many tasks Spark can run at once now: what its check of a barrier stage counts."""
+    assert spark.sparkContext._jsc
+    context = spark.sparkContext._jsc.sc()
+    return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
 
 
 @contextmanager
@@ -110,7 +135,7 @@ def _cancelled_when_silent(spark: SparkSession, heard: progress.Heard, timeout_s
 def check(spark: SparkSession, ranks: int) -> None:
     """Refuse more ranks than this machine has slots for, before any work.
 
-    A cluster may still grow: there Spark itself looks for a while, when the ranks start.
+    A cluster may still grow: there `train.slots_s` counts, when the ranks start.
 
     Raises:
         UserError: so.
@@ -121,8 +146,7 @@ def check(spark: SparkSession, ranks: int) -> None:
 
 def too_few(spark: SparkSession, ranks: int) -> UserError:
     """What to say, with the number that is there."""
-    slots = spark.sparkContext.defaultParallelism
-    return UserError(f"train.ranks={ranks} needs as many free task slots; Spark has {slots}")
+    return UserError(f"train.ranks={ranks} needs as many free task slots; Spark has {slots(spark)}")
 
 
 def placed(spark: SparkSession, task: Task) -> Task:

@@ -18,7 +18,7 @@ CHOICES = {
 ABOVE_0 = ("epochs", "batch", "ranks", "lr", "timeout_s", "accumulate", "plateau_patience")
 NOT_BELOW_0 = (
     *("weight_decay", "l1", "clip", "patience", "threads", "max_failures", "shards", "shuffle_buckets", "cache_gb"),
-    *("checkpoint_s", "checkpoint_steps"),
+    *("checkpoint_s", "checkpoint_steps", "slots_s"),
 )
 SHARES = ("momentum", "warmup", "label_smoothing", "plateau_factor")
 
@@ -51,8 +51,9 @@ class Options:
         cache_gb: memory of a rank for decoded documents; what does not fit is read anew in each epoch.
     In case:
         checkpoint_s and checkpoint_steps: write one after so many seconds or steps, 0 for never. max_failures: launches
-        after a failed one. timeout_s: how long a rank waits for another, or may stand still. reuse: a finished run of
-        equal settings is the result. tensorboard: write event files beside the bundle.
+        after a failed one. timeout_s: how long a rank waits for another, or may stand still. slots_s: how long the
+        launch waits for a task slot for each rank, on a cluster that may still grow. reuse: a finished run of equal
+        settings is the result. tensorboard: write event files beside the bundle.
     """
 
     epochs: int = 10
@@ -86,6 +87,7 @@ class Options:
     checkpoint_steps: int = 0
     max_failures: int = 3
     timeout_s: float = 600.0
+    slots_s: float = 180.0
     reuse: bool = False
     tensorboard: bool = False
 
@@ -127,7 +129,10 @@ class Options:
 
 
 # What decides neither the weights nor their order of computation: it may differ where a run goes on.
-FREE = ("ranks", "threads", "gpu", "cache_gb", "checkpoint_s", "checkpoint_steps", "max_failures", "timeout_s", "reuse")
+FREE = (
+    *("ranks", "threads", "gpu", "cache_gb", "checkpoint_s", "checkpoint_steps", "max_failures", "timeout_s"),
+    *("slots_s", "reuse"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
