@@ -20,7 +20,7 @@ from models.training.distributed import GRACE_S
 from models.training.proof import RankFailure
 from models.training.rank import fit
 from models.training.task import Task
-from pipelines import progress
+from pipelines import listening, progress
 from pipelines.config import UserError
 
 NO_SLOTS = "SPARK-24819"
@@ -67,7 +67,11 @@ def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
     failure: Exception | None = None
     result: dict[str, Any] = {}
     try:
-        with progress.ranks("train") as heard, _cancelled_when_silent(spark, heard, task.train.timeout_s):
+        with (
+            listening.on_one_address(),
+            progress.ranks("train") as heard,
+            _cancelled_when_silent(spark, heard, task.train.timeout_s),
+        ):
             result = distributor.run(fit, task)
     except Exception as error:
         failure = error
