@@ -95,12 +95,12 @@ def worker(folder: Path, address: str, properties: Path | None = None) -> Abstra
 
 
 def workers(page: int) -> int | None:
-    """How many workers the master has, by its own page; None as long as it has no page."""
+    """How many workers the master has, by its own page; None as long as it has no such page."""
     connection = HTTPConnection("127.0.0.1", page, timeout=10)
     try:
         connection.request("GET", "/json/")
         return int(json.loads(connection.getresponse().read())["aliveworkers"])
-    except (OSError, HTTPException):
+    except (OSError, HTTPException, ValueError):
         return None
     finally:
         connection.close()
