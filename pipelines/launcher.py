@@ -20,7 +20,7 @@ from models.training.distributed import GRACE_S
 from models.training.proof import RankFailure
 from models.training.rank import fit
 from models.training.task import Task
-from pipelines import listening, progress
+from pipelines import kerberos, listening, progress
 from pipelines.config import UserError
 
 NO_SLOTS = "SPARK-24819"
@@ -111,8 +111,8 @@ def _cancelled_when_silent(spark: SparkSession, heard: progress.Heard, timeout_s
         context.removeJobTag(TAG)
 
 
-def check(spark: SparkSession, ranks: int) -> None:
-    """Refuse more ranks than this machine has slots for, before any work.
+def check(spark: SparkSession, ranks: int, lake: str) -> None:
+    """Refuse more ranks than this machine has slots for, and a lake that ranks could not read, before any work.
 
     A cluster may still grow: there Spark itself looks for a while, when the ranks start.
 
@@ -121,6 +121,7 @@ def check(spark: SparkSession, ranks: int) -> None:
     """
     if spark.sparkContext.master.startswith("local[") and ranks > spark.sparkContext.defaultParallelism:
         raise too_few(spark, ranks)
+    kerberos.check(spark, lake, ranks)
 
 
 def too_few(spark: SparkSession, ranks: int) -> UserError:

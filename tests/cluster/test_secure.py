@@ -117,8 +117,13 @@ def test_strangers_are_refused(secured: Secured, tmp_path: Path) -> None:
             command = secured.cluster.command(*small(tmp_path), options=given)
             with (tmp_path / f"err{number}").open("w") as err:
                 running.append(subprocess.Popen(command, cwd="/", env=variables(), stdout=err, stderr=err))
-        for number, process in enumerate(running):
-            assert process.wait(timeout=180) == 1, (tmp_path / f"err{number}").read_text()[-3000:]
+        try:
+            for number, process in enumerate(running):
+                assert process.wait(timeout=180) == 1, (tmp_path / f"err{number}").read_text()[-3000:]
+        finally:
+            for process in running:
+                process.terminate()
+                process.wait(timeout=60)
         assert stranger.is_running()
         assert workers(secured.cluster.page) == 2, "one that is let in is there after five seconds"
     assert not (tmp_path / "lake").exists()
