@@ -41,8 +41,8 @@ def refusal(address: str) -> str:
         filesystem, inner = store.locate(address)
         filesystem.exists(inner)
     except BaseException as error:  # hdfs-native panics where a token cannot be read, which is no Exception
-        said = " ".join(str(error).split())
-        return f"{said or type(error).__name__} ({', '.join(credentials())})"
+        said = " ".join(str(error).split()) or type(error).__name__
+        return f"{'; '.join(credentials())}; hdfs-native says: {said}"
     return ""
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from pipelines import kerberos, train
 from pipelines.config import UserError, load
-from tests.cluster.hadoop import IMPATIENT, write_site
+from tests.cluster.sites import CORE, HDFS, IMPATIENT, write_sites
 from tests.jobs import small
 
 NOBODY = "hdfs://127.0.0.1:1/lake"
@@ -18,8 +18,7 @@ AUTHENTICATION = "hadoop.security.authentication"
 @pytest.fixture
 def kerberized(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SparkSession]:
     """A session whose Hadoop wants Kerberos, and this process's hdfs-native as well."""
-    write_site(tmp_path / "core-site.xml", {AUTHENTICATION: "kerberos"})
-    write_site(tmp_path / "hdfs-site.xml", IMPATIENT)
+    write_sites(tmp_path, {CORE: {AUTHENTICATION: "kerberos"}, HDFS: IMPATIENT})
     monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
     monkeypatch.delenv(kerberos.TOKENS, raising=False)
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()
