@@ -20,7 +20,7 @@ from models.training.distributed import GRACE_S
 from models.training.proof import RankFailure
 from models.training.rank import fit
 from models.training.task import Task
-from pipelines import progress
+from pipelines import kerberos, listening, progress
 from pipelines.config import UserError
 
 NO_SLOTS = "SPARK-24819"
@@ -68,7 +68,11 @@ def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
     failure: Exception | None = None
     result: dict[str, Any] = {}
     try:
-        with progress.ranks("train") as heard, _cancelled_when_silent(spark, heard, task.train.timeout_s):
+        with (
+            listening.on_one_address(),
+            progress.ranks("train") as heard,
+            _cancelled_when_silent(spark, heard, task.train.timeout_s),
+        ):
             result = distributor.run(fit, task)
     except Exception as error:
         failure = error
@@ -132,8 +136,8 @@ def _cancelled_when_silent(spark: SparkSession, heard: progress.Heard, timeout_s
         context.removeJobTag(TAG)
 
 
-def check(spark: SparkSession, ranks: int) -> None:
-    """Refuse more ranks than this machine has slots for, before any work.
+def check(spark: SparkSession, ranks: int, lake: str) -> None:
+    """Refuse more ranks than this machine has slots for, and a lake that ranks could not read, before any work.
 
     A cluster may still grow: there `train.slots_s` counts, when the ranks start.
 
@@ -142,6 +146,7 @@ def check(spark: SparkSession, ranks: int) -> None:
     """
     if spark.sparkContext.master.startswith("local[") and ranks > spark.sparkContext.defaultParallelism:
         raise too_few(spark, ranks)
+    kerberos.check(spark, lake, ranks)
 
 
 def too_few(spark: SparkSession, ranks: int) -> UserError:

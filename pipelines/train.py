@@ -38,8 +38,8 @@ def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, A
         Busy: another job has the data set or the run.
         RankFailure: see `launcher.launch`; it is kept in `runs`.
     """
-    launcher.check(spark, config.train.ranks)
     lake = lakes.of(config)
+    launcher.check(spark, config.train.ranks, lake.root)
     before = report.rows(spark, config, featurize.update(spark, config))
     identity = config.run or report.new_run()
     with lock.run(spark, lake.folder, identity, config.overlapping) as waited:

@@ -20,6 +20,26 @@ SHA256 = {
     f"{CASTLE}:bcutil-jdk18on:1.80": "22eca687f7955411f456af33e6ea8e68fc73cd80cb8b32aa5f7a8b1827d7c678",
 }
 
+# A Kerberos server for one test: Hadoop's own, and what it is made of.
+KERBY = "org.apache.kerby"
+KDC_SHA256 = {
+    "org.apache.hadoop:hadoop-minikdc:3.5.0": "ae8f93c61ff6795336eaf6f4886b710aa8d6143402bd7a3ad1131dbe063b6f73",
+    f"{KERBY}:kerb-simplekdc:2.0.3": "5d6e018222ea62b502d6443f2cfcf46e763804d4beee1648819c61bd7fc69a48",
+    f"{KERBY}:kerb-admin:2.0.3": "75d8f752bd11269bf0c81f7353f088dedb1807a4bf49673b7c954bc4966bce8d",
+    f"{KERBY}:kerb-client:2.0.3": "7bdd35366f17b5f213920cc065e27dd51a5d600cfed7d481d15e1f900fec2165",
+    f"{KERBY}:kerb-common:2.0.3": "99eeaaa54c3c60d8559e9ef683b64c007d8e060997ed150a33d4b80d58781205",
+    f"{KERBY}:kerb-core:2.0.3": "89247dda5c0e61e8c658ed36109ca6ec662ebae9fa2c40d937466035d023419b",
+    f"{KERBY}:kerb-crypto:2.0.3": "9e368bdc1e8a22e87c775e42d0a15599bdd9e16954f55a964f42ff1d9f94adb2",
+    f"{KERBY}:kerb-identity:2.0.3": "1674b85cc3c3f3a353064b7f38624dcea0f4b27fa57019592bf724832cd8e9a4",
+    f"{KERBY}:kerb-server:2.0.3": "4864f595851380fc0bb6295c228c7f71ef9b64cab73a8777d5426855da6dbc93",
+    f"{KERBY}:kerb-util:2.0.3": "59da956d1c65f5ddfe43606ccfcccd1a4508936fb726d01b2f3753b292b97b34",
+    f"{KERBY}:kerby-asn1:2.0.3": "3f1532d2bfa0dd6fec171744a07990c0046e0f2f0f65ca21780b408a3827dbd2",
+    f"{KERBY}:kerby-config:2.0.3": "5137cab8fd70ce322f92a6ab7678f63d2660dab2c14d339dabae9f8e14067d06",
+    f"{KERBY}:kerby-pkix:2.0.3": "aec2d810b0ad3ff939bd4c70ebfce96539642c20f52cb3fbe4852dc827fec2c9",
+    f"{KERBY}:kerby-util:2.0.3": "65afc7a01a6d43b7db9e0a6768a750607fd318656da10a7f654414a5ccf5dc8a",
+    f"{KERBY}:token-provider:2.0.3": "acdb18a364884296b8da9e9a192cc0fb460eaccadf3c0db1f2ef9b01d229472d",
+}
+
 
 def class_path(jvm: Any, wanted: Iterable[str] = tuple(SHA256)) -> str:
     """The JARs' places, as a JVM takes them.
@@ -38,6 +58,6 @@ def _fetched(jvm: Any, name: str) -> str:
         raise RuntimeError(f"{name} is neither in Spark's Ivy cache nor to be had: it is needed once") from error
     with Path(path).open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != SHA256[name]:
+    if found != (SHA256 | KDC_SHA256)[name]:
         raise RuntimeError(f"{path} is not the {name} that we know: its SHA-256 is {found}; remove it and repeat")
     return path
