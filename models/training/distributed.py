@@ -1,6 +1,9 @@
 """This process among the ranks that torchrun started: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT."""
 
+import fcntl
 import os
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +58,27 @@ def _gpu() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
+def interface(address: str) -> str | None:
+    """The network interface by which this host is known to `address` (IPv4); None where none is found."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))  # of a datagram socket: looks up the route, sends nothing
+            own = probe.getsockname()[0]
+    except OSError:
+        return None
+    return next((name for _, name in socket.if_nameindex() if _address(name) == own), None)
+
+
+def _address(name: str) -> str | None:
+    """An interface's first IPv4 address (netdevice(7), SIOCGIFADDR)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            answer = fcntl.ioctl(any_socket, 0x8915, struct.pack("256s", name.encode()))
+        except OSError:
+            return None
+    return socket.inet_ntoa(answer[20:24])
+
+
 @contextmanager
 def join(*, timeout_s: float, gpu: bool = False) -> Iterator[Group]:
     """The group for as long as the block lasts; a rank that waits longer for another fails."""
@@ -64,6 +88,9 @@ def join(*, timeout_s: float, gpu: bool = False) -> Iterator[Group]:
         yield group
         return
     timeout = timedelta(seconds=timeout_s + GRACE_S)
+    # gloo would take the one that the host's name leads to, which is the loopback interface on many a host.
+    if name := interface(os.environ["MASTER_ADDR"]):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
     distributed.init_process_group("nccl" if gpu else "gloo", timeout=timeout)
     yield group
     # Not after a failure: the other ranks would find their connections closed, and could record that consequence
