@@ -51,7 +51,7 @@ def daemon(log: Path, *command: str, host: Host = LOOPBACK, **variables: str) ->
 def launch(log: Path, *command: str, host: Host = LOOPBACK, **variables: str) -> psutil.Popen:
     """Start a daemon.
 
-    setpriv, `ip netns exec` and spark-class become the JVM (`exec`), so the process is the daemon itself. It ends with
+    setpriv, nsenter and spark-class become the JVM (`exec`), so the process is the daemon itself. It ends with
     us even where we are killed and clean nothing up.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
