@@ -11,7 +11,7 @@ log=build/pack.log
 mkdir -p build
 stamp=build/textmill-env.tar.gz
 if [ -e "$stamp" ] && [ -e build/textmill.zip ] &&
-  [ -z "$(find pyproject.toml conf models pipelines -newer "$stamp" -not -name __pycache__ -not -name '*.pyc' -print -quit)" ]; then
+  [ -z "$(find pyproject.toml conf models pipelines -type f -newer "$stamp" -not -name '*.pyc' -print -quit)" ]; then
   echo "pack: $stamp is up to date" >&2
   exit 0
 fi

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from pyspark.sql import SparkSession
 
 from models.training import files as store
-from pipelines import console, files, session
+from pipelines import console, files, outage, session
 from pipelines.config import Busy, Config, UserError, help_text, load
 
 Job = Callable[[SparkSession, Config], dict[str, Any]]
@@ -39,7 +39,9 @@ def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], s
         _leave(2, f"textmill: {error}")
     except Busy as error:
         _leave(os.EX_TEMPFAIL, f"textmill: {error}")
-    except Exception:
+    except Exception as error:
+        if trouble := outage.told(error):
+            _leave(1, f"textmill: {trouble}; what was committed is kept, the same command goes on from there")
         _leave(1, f"{traceback.format_exc()}textmill: {job} failed")
     print((show or readable)(result))
     print(json.dumps(result), flush=True)

@@ -20,6 +20,7 @@ from pipelines.config import Config, UserError, component
 from pipelines.files import Arrival, sha256
 from pipelines.formats import BrokenFile, Row, UnknownColumn, check_file
 from pipelines.lake import BATCHES, DOCUMENTS, QUARANTINE, Lake
+from pipelines.outage import Outage
 from pipelines.progress import step
 from pipelines.reading import AS_IT_IS, Step
 from pipelines.writing import TOLD
@@ -85,13 +86,16 @@ def probed(spark: SparkSession, config: Config, known: pa.Table | None = None) -
 
     Raises:
         UserError: nothing is at the path, no file has the columns asked for, or (with nothing known) any row.
+        Outage: its file system does not answer.
     """
     source = component("source", config.names.source)
     with step(spark, "looking at what is new"):
         try:
             found = source.arrivals(spark, config.source)
-        except (FileNotFoundError, ConnectionError) as error:
+        except FileNotFoundError as error:
             raise UserError(str(error)) from error
+        except ConnectionError as error:
+            raise Outage(str(error)) from error
         if not found:
             raise UserError(f"no file is at {config.source.path}")
         fresh = _table(found)

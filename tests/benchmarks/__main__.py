@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tests.benchmarks import accuracy, baseline, growth, throughput, training, weights
+from tests.benchmarks import accuracy, baseline, growth, hadoop, throughput, training, weights
 
 ALL = {
     "accuracy": accuracy.measure,
@@ -15,6 +15,8 @@ ALL = {
     "gradients": training.gradients,
     "scaling": training.scaling,
     "memory": training.memory,
+    "hadoop": hadoop.stages,
+    "hadoop-reading": hadoop.reading,
 }
 
 

@@ -73,12 +73,12 @@ def reading() -> list[dict[str, Any]]:
         ready = [batch for _, _, batch in batches(work.feed, _plan(work, 1), work.place)]
         for _ in range(ROUNDS):
             for name, feed in _feeds(work).items():
-                seconds = _side_by_side(work, iter(ready), _stream(work, feed), feed)
+                seconds = _side_by_side(work, iter(ready), stream(work, feed), feed)
                 shares[name].append(seconds[0] / seconds[1])
                 speeds.append(sum(batch.documents for batch in ready) / seconds[0])
             for name, feed in _feeds(work).items():
                 began = time.monotonic()
-                for _batch in _stream(work, feed):
+                for _batch in stream(work, feed):
                     pass
                 alone[name].append(time.monotonic() - began)
     rows: list[dict[str, Any]] = [{"from": "memory", "documents_per_second": round(statistics.median(speeds))}]
@@ -93,7 +93,7 @@ def _feeds(work: Work) -> dict[str, Feed]:
     """One with an empty cache, one with a full one, one that has none."""
     reader, buckets = work.feed.reader, int(work.feed.in_bucket.max()) + 1
     full, empty, none = (Feed.of(reader, buckets=buckets, cache=size) for size in (1 << 30, 1 << 30, 0))
-    for _batch in _stream(work, full):
+    for _batch in stream(work, full):
         pass
     return {"first epoch": empty, "cached": full, "no cache": none}
 
@@ -123,7 +123,8 @@ def _plan(work: Work, epochs: int) -> Plan:
     return Plan(np.flatnonzero(~work.held), work.task.train.batch, epochs, 0)
 
 
-def _stream(work: Work, feed: Feed, shards: int = 1) -> Iterator[Batch]:
+def stream(work: Work, feed: Feed, shards: int = 1) -> Iterator[Batch]:
+    """The batches of an epoch."""
     return (batch for _, _, batch in batches(feed, _plan(work, 1), Place(0, 1, shards)))
 
 
@@ -244,7 +245,7 @@ def _sharded(task: Task) -> list[dict[str, Any]]:
     ratios: dict[int, list[float]] = {2: [], 4: [], 8: []}
     for _ in range(ROUNDS):
         for shards, found in ratios.items():
-            seconds = _side_by_side(work, _stream(work, feed), _stream(work, feed, shards), feed)
+            seconds = _side_by_side(work, stream(work, feed), stream(work, feed, shards), feed)
             found.append(seconds[0] / seconds[1])
     return [
         {"shards on one rank": shards, "speed against one shard": round(statistics.median(found), 3)}

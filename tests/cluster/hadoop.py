@@ -82,16 +82,23 @@ class Hadoop:
 
 
 @contextmanager
-def hdfs(folder: Path, jars: str, *, hosts: Sequence[Host] = (LOOPBACK,), master: Host = LOOPBACK) -> Iterator[Hadoop]:
-    """An empty HDFS that takes writes, a DataNode on each host; its processes end with the block."""
+def hdfs(
+    folder: Path,
+    jars: str,
+    *,
+    hosts: Sequence[Host] = (LOOPBACK,),
+    master: Host = LOOPBACK,
+    settings: sites.Site | None = None,
+) -> Iterator[Hadoop]:
+    """An empty HDFS that takes writes, a DataNode on each host; its processes end with the block.
+
+    `settings` of HDFS are for all daemons and clients.
+    """
     address, replicas = f"hdfs://{master.address}:{free_port(master.address)}", min(2, len(hosts))
-    place = folder / "namenode"
-    started = Hadoop(
-        address,
-        folder / "conf",
-        _daemon(place, NAME_NODE, master, jars, sites.name_node(address, master, place, replicas)),
-    )
-    sites.write_sites(started.conf, sites.clients(address, replicas))
+    place, everywhere = folder / "namenode", {sites.HDFS: settings or {}}
+    site = sites.merged(sites.name_node(address, master, place, replicas), everywhere)
+    started = Hadoop(address, folder / "conf", _daemon(place, NAME_NODE, master, jars, site))
+    sites.write_sites(started.conf, sites.merged(sites.clients(address, replicas), everywhere))
     with ExitStack() as stack:
         stack.callback(lambda: [each.end() for each in reversed(started.daemons())])
         _format(started.name_node)
@@ -99,7 +106,7 @@ def hdfs(folder: Path, jars: str, *, hosts: Sequence[Host] = (LOOPBACK,), master
         started.name_node.wait(lambda: listens(address))
         for number, host in enumerate(hosts, 1):
             place = folder / f"datanode{number}"
-            site = sites.data_node(address, host, place, replicas)
+            site = sites.merged(sites.data_node(address, host, place, replicas), everywhere)
             started.data_nodes.append(_daemon(place, DATA_NODE, host, jars, site))
             started.data_nodes[-1].start()
         started.data_nodes[-1].wait(lambda: takes_writes(address))

@@ -98,11 +98,11 @@ def kerberized(folder: Path, jars: str, kdc_jars: str) -> Iterator[Kerberized]:
     started = Kerberized(f"hdfs://127.0.0.1:{free_port()}", folder)
     places = {name: folder / name for name in ("namenode", "datanode")}
     shared = wanted(started)
-    name_node = merged(sites.name_node(started.address, LOOPBACK, places["namenode"], 1), shared)
-    data_node = merged(sites.data_node(started.address, LOOPBACK, places["datanode"], 1), shared)
+    name_node = sites.merged(sites.name_node(started.address, LOOPBACK, places["namenode"], 1), shared)
+    data_node = sites.merged(sites.data_node(started.address, LOOPBACK, places["datanode"], 1), shared)
     sites.write_sites(places["namenode"] / "conf", name_node)
     sites.write_sites(places["datanode"] / "conf", data_node)
-    sites.write_sites(folder / "conf", merged(sites.clients(started.address, 1), shared))
+    sites.write_sites(folder / "conf", sites.merged(sites.clients(started.address, 1), shared))
     with kdc(folder, kdc_jars):
         variables = known(folder) | {"SPARK_DIST_CLASSPATH": jars} | HEAP
         first, second = (variables | {"HADOOP_CONF_DIR": str(place / "conf")} for place in places.values())
@@ -138,8 +138,3 @@ def wanted(cluster: Kerberized) -> Sites:
             "dfs.permissions.enabled": "false",
         },
     }
-
-
-def merged(one: Sites, other: Sites) -> Sites:
-    """Both sites' settings; the second's count."""
-    return {file: one.get(file, {}) | other.get(file, {}) for file in one | other}

@@ -25,6 +25,11 @@ def write_sites(conf: Path, sites: Sites) -> None:
         (conf / file).write_text("\n".join(["<configuration>", *lines, "</configuration>", ""]))
 
 
+def merged(one: Sites, other: Sites) -> Sites:
+    """Both sites' settings; the second's count."""
+    return {file: one.get(file, {}) | other.get(file, {}) for file in one | other}
+
+
 def _any(host: Host) -> str:
     """Whatever port is free, for those that nobody must know beforehand."""
     return f"{host.address}:0"

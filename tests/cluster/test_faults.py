@@ -1,125 +1,113 @@
-"""What a cluster may suffer while a job runs, each on live daemons: nothing is lost, and nothing is there twice."""
+"""What HDFS and a driver may suffer while a job runs, on live daemons: nothing is lost, and nothing is there twice."""
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from models.training import checkpoint
-from models.training import files as store
-from pipelines import train
-from pipelines.config import load
 from tests.cluster import hadoop as clusters
 from tests.cluster.daemons import LOOPBACK
+from tests.cluster.disturbed import Disturbed, show
 from tests.cluster.hadoop import Hadoop, hdfs
 from tests.cluster.jars import HADOOP, class_path
-from tests.conftest import documents, last_json, write_json
-from tests.jobs import environment, start, wait_for
+from tests.jobs import assert_gone, environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.faults]
 
-RUN = ["train.ranks=2", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3", "train.timeout_s=60"]
-TABLES = ("bronze/documents", "silver/documents")
+WRITING = ["ingest: batch 1", "clean: batch 1", "featurize: batch 1"]
 
 
 @pytest.fixture
 def cluster(spark: SparkSession, tmp_path: Path) -> Iterator[Hadoop]:
-    """Two DataNodes that both hold every block, and a hundred documents."""
+    """Two DataNodes that both hold every block."""
     with hdfs(tmp_path / "hdfs", class_path(spark._jvm, [HADOOP]), hosts=(LOOPBACK, LOOPBACK)) as started:
-        write_json(tmp_path / "in" / "a.json", documents(100))
-        store.write(f"{started.address}/in/a.json", (tmp_path / "in" / "a.json").read_bytes())
         yield started
 
 
-def arguments(root: str, *more: str) -> list[str]:
-    """A run named `disturbed` on the files and the lake of `root`."""
-    source = ["source=files", f"source.path={root}/in", "source.format=json", "source.label=label"]
-    return [*source, f"lake={root}/lake", "run=disturbed", *RUN, *more]
+@pytest.fixture
+def disturbed(cluster: Hadoop, tmp_path: Path) -> Disturbed:
+    return Disturbed(cluster, tmp_path)
 
 
-def started(cluster: Hadoop, errors: Path, *more: str) -> subprocess.Popen[bytes]:
-    """The run, in processes of its own."""
-    return start("train", arguments(cluster.address, *more), errors, HADOOP_CONF_DIR=str(cluster.conf))
-
-
-def until_step(cluster: Hadoop, running: subprocess.Popen[bytes], errors: Path, step: int) -> None:
-    """Until a checkpoint of that step or a later one is there."""
-    deadline = time.monotonic() + 240
-    while checkpoint.last_step(f"{cluster.address}/lake/files/bundles/disturbed") < step:
-        assert running.poll() is None, errors.read_text()[-3000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def finished(cluster: Hadoop, running: subprocess.Popen[bytes], errors: Path) -> dict[str, Any]:
-    """The report of the run, which may have to be submitted again once."""
-    if running.wait(timeout=400) != 0:
-        running = started(cluster, errors)
-        assert running.wait(timeout=400) == 0, errors.read_text()[-3000:]
-    return last_json(errors.with_suffix(".out").read_text())
-
-
-def assert_undisturbed(spark: SparkSession, cluster: Hadoop, report: dict[str, Any], tmp_path: Path) -> None:
-    """The weights, the steps and the tables' rows are those of a run that nothing happened to."""
-    whole = train.run(spark, load(arguments(f"file://{tmp_path}")))
-    bundles = report["bundle"], whole["bundle"]
-    assert report["train"]["steps"] == whole["train"]["steps"]
-    assert store.read(f"{bundles[0]}/weights.safetensors") == store.read(f"{bundles[1]}/weights.safetensors")
-    for table in TABLES:
-        remote, local = (
-            spark.read.format("delta").load(f"{root}/lake/files/{table}").drop("path")
-            for root in (cluster.address, f"file://{tmp_path}")
-        )
-        assert sorted(map(repr, remote.collect())) == sorted(map(repr, local.collect())), table
-
-
-def test_a_data_node_dies_while_a_model_trains(spark: SparkSession, cluster: Hadoop, tmp_path: Path) -> None:
-    running = started(cluster, tmp_path / "err")
-    until_step(cluster, running, tmp_path / "err", 9)
-    cluster.data_nodes[0].kill()
-    assert_undisturbed(spark, cluster, finished(cluster, running, tmp_path / "err"), tmp_path)
-
-
-@pytest.mark.parametrize("stage", ["ingest: batch 1", "clean: batch 1", "featurize: batch 1"])
-def test_a_data_node_dies_while_tables_are_written(
-    spark: SparkSession, cluster: Hadoop, tmp_path: Path, stage: str
-) -> None:
-    running = started(cluster, tmp_path / "err")
-    wait_for(tmp_path / "err", stage, running)
-    cluster.data_nodes[0].kill()
-    assert_undisturbed(spark, cluster, finished(cluster, running, tmp_path / "err"), tmp_path)
+@pytest.mark.parametrize("moment", [*WRITING, "training"])
+def test_a_data_node_dies(spark: SparkSession, disturbed: Disturbed, moment: str) -> None:
+    disturbed.start()
+    disturbed.until(moment)
+    before = disturbed.marks()
+    disturbed.cluster.data_nodes[0].kill()
+    show(f"DataNode killed, {moment}", disturbed.recovery_s(before))
+    disturbed.assert_like_undisturbed(spark, disturbed.end())
 
 
 @pytest.mark.parametrize("moment", ["clean: batch 1", "training"])
-def test_the_name_node_is_killed_and_comes_back(
-    spark: SparkSession, cluster: Hadoop, tmp_path: Path, moment: str
-) -> None:
-    running = started(cluster, tmp_path / "err")
-    if moment == "training":
-        until_step(cluster, running, tmp_path / "err", 9)
-    else:
-        wait_for(tmp_path / "err", moment, running)
-    cluster.name_node.kill()
+def test_the_name_node_is_killed_and_comes_back(spark: SparkSession, disturbed: Disturbed, moment: str) -> None:
+    name_node = disturbed.cluster.name_node
+    disturbed.start()
+    disturbed.until(moment)
+    before = disturbed.marks()
+    name_node.kill()
     time.sleep(3)
-    cluster.name_node.start()
-    cluster.name_node.wait(lambda: clusters.takes_writes(cluster.address))
-    assert_undisturbed(spark, cluster, finished(cluster, running, tmp_path / "err"), tmp_path)
+    name_node.start()
+    name_node.wait(lambda: clusters.takes_writes(disturbed.cluster.address))
+    show(f"NameNode killed and started again, {moment}", disturbed.recovery_s(before))
+    disturbed.assert_like_undisturbed(spark, disturbed.end())
 
 
-def test_safe_mode_is_told_of(cluster: Hadoop, tmp_path: Path) -> None:
-    """Nothing can be written: a bounded wait, one sentence, status 1; afterwards the same command goes through."""
-    command = ["spark-class", "org.apache.hadoop.hdfs.tools.DFSAdmin", "-safemode"]
+@pytest.mark.parametrize("moment", ["looking", *WRITING, "training", "evaluate"])
+def test_the_driver_is_killed_and_submitted_again(spark: SparkSession, disturbed: Disturbed, moment: str) -> None:
+    disturbed.start()
+    disturbed.until(moment)
+    before = disturbed.marks()
+    assert disturbed.running
+    os.killpg(disturbed.running.pid, signal.SIGKILL)
+    assert disturbed.running.wait(timeout=60) == -signal.SIGKILL, "it had ended before"
+    assert_gone(disturbed.running.pid)
+    disturbed.start()
+    show(f"driver killed and submitted again, {moment}", disturbed.recovery_s(before))
+    disturbed.assert_like_undisturbed(spark, disturbed.end())
+
+
+def test_safe_mode_is_told_of(spark: SparkSession, disturbed: Disturbed) -> None:
+    """Nothing can be written: status 1 and one sentence; afterwards the same command goes through."""
+    administer(disturbed.cluster, "-safemode", "enter")
+    disturbed.start()
+    assert_told(disturbed, "HDFS is in safe mode")
+    administer(disturbed.cluster, "-safemode", "leave")
+    disturbed.start()
+    disturbed.assert_like_undisturbed(spark, disturbed.end())
+
+
+@pytest.mark.parametrize("moment", ["clean: batch 1", "training"])
+def test_hdfs_is_away(spark: SparkSession, disturbed: Disturbed, moment: str) -> None:
+    """It is gone in the middle of a run, and stays so: a bounded wait, status 1 and one sentence."""
+    name_node = disturbed.cluster.name_node
+    disturbed.start()
+    disturbed.until(moment)
+    name_node.kill()
+    began = time.monotonic()
+    assert_told(disturbed, "HDFS does not answer")
+    show(f"HDFS away for good, {moment}: until the job ends with status 1", time.monotonic() - began)
+    name_node.start()
+    name_node.wait(lambda: clusters.takes_writes(disturbed.cluster.address))
+    disturbed.start()
+    disturbed.assert_like_undisturbed(spark, disturbed.end())
+
+
+def administer(cluster: Hadoop, *arguments: str) -> None:
+    """`hdfs dfsadmin <arguments>`."""
     variables = environment() | cluster.name_node.variables | {"HADOOP_CONF_DIR": str(cluster.conf)}
-    subprocess.run([*command, "enter"], env=variables, check=True, timeout=120, capture_output=True)
-    running = started(cluster, tmp_path / "err", "train.epochs=2")
-    assert running.wait(timeout=300) == 1
-    last = (tmp_path / "err").read_text().strip().splitlines()[-1]
-    assert last.startswith("textmill: "), last
-    assert "safe mode" in last
-    subprocess.run([*command, "leave"], env=variables, check=True, timeout=120, capture_output=True)
-    running = started(cluster, tmp_path / "err", "train.epochs=2")
-    assert running.wait(timeout=300) == 0, (tmp_path / "err").read_text()[-3000:]
+    command = ["spark-class", "org.apache.hadoop.hdfs.tools.DFSAdmin", *arguments]
+    subprocess.run(command, env=variables, check=True, timeout=120, capture_output=True)
+
+
+def assert_told(disturbed: Disturbed, trouble: str) -> None:
+    """The run ends with status 1, and with what is the trouble as its last words."""
+    assert disturbed.running
+    assert disturbed.running.wait(timeout=300) == 1, disturbed.said()
+    last = disturbed.said().strip().splitlines()[-1]
+    assert last.startswith(f"textmill: {trouble}"), disturbed.said()

@@ -190,8 +190,8 @@ def test_a_second_run_takes_the_new_files_alone(trained: tuple[Place, Place], tm
     assert_equal(trained)
 
 
-def test_a_name_node_that_does_not_answer_is_a_users_mistake(trained: tuple[Place, Place], tmp_path: Path) -> None:
+def test_a_name_node_that_does_not_answer_is_told_of(trained: tuple[Place, Place], tmp_path: Path) -> None:
     done = trained[0].submit("ingest", f"lake={tmp_path}/lake", "source=files", "source.path=hdfs://127.0.0.1:1/in")
-    assert done.returncode == 2, done.stderr[-3000:]
-    assert "hdfs://127.0.0.1:1/in cannot be reached: " in done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert "textmill: hdfs://127.0.0.1:1/in cannot be reached: " in done.stderr.strip().splitlines()[-1]
     assert not (tmp_path / "lake").exists()

@@ -3,21 +3,17 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
 from models.training import files as store
 from tests.cluster import hosts
+from tests.cluster.conftest import Hosts
+from tests.cluster.containers import SIZES, code_alone
 from tests.cluster.daemons import Host
-from tests.cluster.hadoop import Hadoop, hadoop
-from tests.cluster.jars import class_path
-from tests.cluster.test_yarn import SIZES, code_alone
-from tests.conftest import documents, last_json, write_json
+from tests.conftest import last_json
 from tests.jobs import ROOT, environment
 
 pytestmark = pytest.mark.cluster
@@ -31,33 +27,10 @@ print(len(files.read(sys.argv[1])), time.monotonic() - began)
 BLOCK = 4 << 20  # bytes of the file that is read
 
 
-@dataclass(frozen=True)
-class Hosts:
-    """The cluster, this machine's address in it, and the two hosts."""
-
-    cluster: Hadoop
-    master: Host
-    nodes: list[Host]
-
-
-@pytest.fixture(scope="module")
-def several(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    folder = tmp_path_factory.mktemp("hosts")
-    with (
-        hosts.hosts(2) as (master, nodes),
-        hadoop(folder, class_path(spark._jvm), hosts=nodes, master=master, cores=2) as started,
-    ):
-        write_json(folder / "a.json", documents(400))
-        store.write(f"{started.address}/in/a.json", (folder / "a.json").read_bytes())
-        yield Hosts(started, master, nodes)
-
-
 def submit(several: Hosts, settings: dict[str, str], *arguments: str) -> dict[str, Any]:
     """The report of two ranks, one on each host, with the driver here."""
     command = ["spark-submit", "--master", "yarn", "--deploy-mode", "client"]
-    apart = {"spark.executor.memoryOverhead": "4g"}  # of YARN's 8 GB a host: two executors do not fit on one
-    wanted = SIZES | settings | apart | {"spark.yarn.am.memory": "512m", "spark.driver.host": several.master.address}
-    for name, value in wanted.items():
+    for name, value in (SIZES | settings | several.settings()).items():
         command += ["--conf", f"{name}={value}"]
     root = several.cluster.address
     source = ["source=files", f"source.path={root}/in", "source.format=json", "source.label=label"]

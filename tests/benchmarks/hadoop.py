@@ -1,0 +1,121 @@
+"""A real Hadoop on this machine against the local disk: the stages of one run, and a rank's reading.
+
+Daemons, driver and ranks share this machine's cores: on a cluster of its own Hadoop takes less of the jobs' time.
+"""
+
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.training import files as store
+from models.training.batches import Feed
+from models.training.distributed import Group
+from models.training.proof import Witness
+from models.training.work import Work, prepare
+from pipelines import session
+from pipelines.config import DATA
+from tests.benchmarks.training import prepared, stream
+from tests.cluster.containers import SIZES, packed
+from tests.cluster.daemons import LOOPBACK
+from tests.cluster.hadoop import Hadoop, hadoop
+from tests.cluster.jars import class_path
+from tests.conftest import last_json
+from tests.jobs import ROOT, environment
+
+ROUNDS = 9
+LOCAL = ["--master", "local[2]"]
+
+
+def stages() -> list[dict[str, Any]]:
+    """Seconds of each stage of one run of 20 Newsgroups with two ranks, in the middle one of three turns."""
+    with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as cluster:
+        for root in (cluster.address, f"file://{folder}"):
+            for name in ("train.tab", "test.tab"):
+                store.write(f"{root}/newsgroups/{name}", (DATA / "newsgroups" / name).read_bytes())
+        on_yarn = ["--master", "yarn", "--deploy-mode", "client"]
+        for name, value in (SIZES | packed()).items():
+            on_yarn += ["--conf", f"{name}={value}"]
+        places = {
+            "local disk": (f"file://{folder}", LOCAL),
+            "HDFS": (cluster.address, LOCAL),
+            "HDFS and YARN": (cluster.address, on_yarn),
+        }
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in places}
+        for turn in range(3):
+            for number, (name, (root, options)) in enumerate(places.items()):
+                arguments = [f"source.path={root}/newsgroups", f"lake={root}/lake-{turn}-{number}"]
+                found[name].append(seconds(cluster, options, arguments))
+    rows = [{"on": name, **middle(turns)} for name, turns in found.items()]
+    ratios = ({key: round(row[key] / rows[0][key], 2) for key in rows[0] if key != "on"} for row in rows[1:])
+    return [
+        *rows,
+        *({"on": f"{row['on']}: local disk = 1"} | ratio for row, ratio in zip(rows[1:], ratios, strict=True)),
+    ]
+
+
+def seconds(cluster: Hadoop, options: list[str], arguments: list[str]) -> dict[str, float]:
+    """What a run's report says of its stages, and `wall`, the whole command's."""
+    command = ["spark-submit", *options, str(ROOT / "pipelines" / "train.py"), "source=newsgroups", "train.ranks=2"]
+    variables = environment() | {"HADOOP_CONF_DIR": str(cluster.conf), "SPARK_LOCAL_IP": "127.0.0.1"}
+    began = time.monotonic()
+    done = subprocess.run([*command, *arguments], env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-3000:])
+    return last_json(done.stdout)["seconds"] | {"wall": time.monotonic() - began}
+
+
+def middle(turns: list[dict[str, float]]) -> dict[str, float]:
+    """The middle one of all turns' seconds, stage by stage."""
+    return {name: round(statistics.median(turn[name] for turn in turns), 1) for name in turns[0]}
+
+
+def reading() -> list[dict[str, Any]]:
+    """Documents a second that a rank reads without a cache, from HDFS against from the local disk, in turn."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as cluster:
+        task = prepared(folder)
+        there = [f"{cluster.address}/features/{number}.parquet" for number, _ in enumerate(task.files)]
+        for local, remote in zip(task.files, there, strict=True):
+            store.write(remote, Path(local).read_bytes())
+        works = {"local disk": work(task), "HDFS": work(replace(task, files=there))}
+        speeds: dict[str, list[float]] = {name: [] for name in works}
+        for _ in range(ROUNDS):
+            for name, each in works.items():
+                speeds[name].append(speed(each))
+    rows: list[dict[str, Any]] = [
+        {"from": name, "documents_per_second": round(statistics.median(found))} for name, found in speeds.items()
+    ]
+    shares = [far / near for far, near in zip(speeds["HDFS"], speeds["local disk"], strict=True)]
+    spread = {"share": round(statistics.median(shares), 3), "lowest": round(min(shares), 3)}
+    return [*rows, {"ratio": "HDFS to local disk", **spread, "highest": round(max(shares), 3)}]
+
+
+def work(task: Any) -> Work:
+    """What a rank knows before it trains."""
+    return prepare(task, Group(0, 1), Witness())
+
+
+def speed(work: Work) -> float:
+    """Documents a second of an epoch's batches that nothing is learnt from."""
+    feed = Feed.of(work.feed.reader, buckets=int(work.feed.in_bucket.max()) + 1, cache=0)
+    began = time.monotonic()
+    documents = sum(batch.documents for batch in stream(work, feed))
+    return documents / (time.monotonic() - began)
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[Hadoop]:
+    """HDFS and YARN of two nodes."""
+    spark = session.start("hadoop")
+    jars = class_path(spark._jvm)
+    spark.stop()
+    with hadoop(folder / "hadoop", jars, hosts=(LOOPBACK, LOOPBACK), cores=2) as cluster:
+        yield cluster

@@ -1,0 +1,141 @@
+"""A run that something happens to, and the same run left in peace on the local disk: they must end alike."""
+
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from models.training import checkpoint
+from models.training import files as store
+from pipelines import train
+from pipelines.config import load
+from tests.cluster.hadoop import Hadoop
+from tests.conftest import VOLATILE, content, documents, last_json, write_json
+from tests.jobs import ROOT, environment, wait_for
+
+RUN = ["train.ranks=2", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3", "train.timeout_s=60"]
+TABLES = ("bronze/documents", "silver/documents")
+LOCAL = ("--master", "local[2]")
+PATIENCE_S = 400
+
+
+@dataclass
+class Disturbed:
+    """A run named `disturbed` of the files and the lake on a cluster; `folder` is for what it says, and for its like.
+
+    `options` are spark-submit's, `variables` the environment's.
+    """
+
+    cluster: Hadoop
+    folder: Path
+    options: tuple[str, ...] = LOCAL
+    more: tuple[str, ...] = ()
+    variables: dict[str, str] | None = None
+    running: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        write_json(self.folder / "in" / "a.json", documents(100))
+        content = (self.folder / "in" / "a.json").read_bytes()
+        store.write(f"{self.root}/in/a.json", content)
+
+    @property
+    def root(self) -> str:
+        """Its place on the cluster."""
+        return f"{self.cluster.address}/{self.folder.name}"
+
+    @property
+    def errors(self) -> Path:
+        """What the run said last."""
+        return self.folder / "err"
+
+    @property
+    def bundle(self) -> str:
+        """Where its bundle is to be."""
+        return f"{self.root}/lake/files/bundles/disturbed"
+
+    def arguments(self, root: str) -> list[str]:
+        """The same run, on the files and the lake of any place."""
+        source = ["source=files", f"source.path={root}/in", "source.format=json", "source.label=label"]
+        return [*source, f"lake={root}/lake", "run=disturbed", *RUN, *self.more]
+
+    def start(self) -> None:
+        """Submit it, in processes of its own."""
+        command = ["spark-submit", *self.options, str(ROOT / "pipelines" / "train.py")]
+        variables = environment() | {"HADOOP_CONF_DIR": str(self.cluster.conf)} | (self.variables or {})
+        with self.errors.open("wb") as errors, self.errors.with_suffix(".out").open("wb") as output:
+            self.running = subprocess.Popen(
+                [*command, *self.arguments(self.root)],
+                env=variables,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
+
+    def until(self, moment: str) -> None:
+        """Until it has said so; `training`: until a checkpoint of step 9 is there."""
+        assert self.running
+        if moment != "training":
+            wait_for(self.errors, moment, self.running)
+            return
+        deadline = time.monotonic() + PATIENCE_S
+        while checkpoint.last_step(self.bundle) < 9:
+            assert self.running.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.1)
+
+    def marks(self) -> set[str]:
+        """The names of all commits and checkpoints."""
+        files, lake = store.locate(f"{self.root}/lake")
+        if not files.exists(lake):
+            return set()
+        kept = (f"/{checkpoint.FOLDER}/", "/_delta_log/")
+        return {name for name in files.find(lake) if any(part in name for part in kept) and "/." not in name}
+
+    def recovery_s(self, before: set[str]) -> float:
+        """Seconds until there is a commit or a checkpoint more than there was `before`."""
+        assert self.running
+        began = time.monotonic()
+        while not self._grown(before):
+            assert time.monotonic() - began < PATIENCE_S, self.said()
+            time.sleep(0.1)
+        return time.monotonic() - began
+
+    def _grown(self, before: set[str]) -> bool:
+        try:
+            return bool(self.marks() - before)
+        except (OSError, RuntimeError):  # HDFS itself is away: not yet
+            return False
+
+    def end(self) -> dict[str, Any]:
+        """Its report; it may have failed once, and is submitted again then."""
+        assert self.running
+        if self.running.wait(timeout=PATIENCE_S) != 0:
+            print(f"submitted again after: {self.said()[-600:]}")
+            self.start()
+            assert self.running.wait(timeout=PATIENCE_S) == 0, self.said()
+        return last_json(self.errors.with_suffix(".out").read_text())
+
+    def said(self) -> str:
+        """The end of its standard error."""
+        return self.errors.read_text(errors="replace")[-3000:]
+
+    def assert_like_undisturbed(self, spark: SparkSession, report: dict[str, Any]) -> None:
+        """The weights, the steps and the tables' rows are those of a run that nothing happened to."""
+        whole = train.run(spark, load(self.arguments(f"file://{self.folder}")))
+        assert report["train"]["steps"] == whole["train"]["steps"]
+        weights = [store.read(f"{each['bundle']}/weights.safetensors") for each in (report, whole)]
+        assert weights[0] == weights[1]
+        for table in TABLES:
+            remote, local = (
+                content(spark.read.format("delta").load(f"{root}/lake/files/{table}"), (*VOLATILE, "path"))
+                for root in (self.root, f"file://{self.folder}")
+            )
+            assert remote == local, table
+
+
+def show(fault: str, seconds: float) -> None:
+    """A line for the README's table: `make faults-cluster ARGS=-rP` prints them."""
+    print(f"recovery: {fault}: {seconds:.1f} s")
