@@ -22,10 +22,10 @@ class Hosts:
     master: Host
     nodes: list[Host]
 
-    def settings(self) -> dict[str, str]:
-        """Spark's, for a driver on this machine and an executor on each host: of YARN's 8 GB two do not fit on one."""
+    def settings(self, mode: str = "client") -> dict[str, str]:
+        """Spark's, for an executor on each host: of YARN's 8 GB two do not fit on one. A client's driver is here."""
         apart = {"spark.executor.memoryOverhead": "4g", "spark.yarn.am.memory": "512m"}
-        return apart | {"spark.driver.host": self.master.address}
+        return apart | ({"spark.driver.host": self.master.address} if mode == "client" else {})
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A run that something happens to, and the same run left in peace on the local disk: they must end alike."""
 
+import json
 import subprocess
 import time
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from models.training import files as store
 from pipelines import train
 from pipelines.config import load
 from tests.cluster.hadoop import Hadoop
-from tests.conftest import VOLATILE, content, documents, last_json, write_json
+from tests.conftest import VOLATILE, content, documents, write_json
 from tests.jobs import ROOT, environment, wait_for
 
 RUN = ["train.ranks=2", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3", "train.timeout_s=60"]
@@ -59,7 +60,7 @@ class Disturbed:
     def arguments(self, root: str) -> list[str]:
         """The same run, on the files and the lake of any place."""
         source = ["source=files", f"source.path={root}/in", "source.format=json", "source.label=label"]
-        return [*source, f"lake={root}/lake", "run=disturbed", *RUN, *self.more]
+        return [*source, f"lake={root}/lake", f"report={root}/report.json", "run=disturbed", *RUN, *self.more]
 
     def start(self) -> None:
         """Submit it, in processes of its own."""
@@ -116,7 +117,8 @@ class Disturbed:
             print(f"submitted again after: {self.said()[-600:]}")
             self.start()
             assert self.running.wait(timeout=PATIENCE_S) == 0, self.said()
-        return last_json(self.errors.with_suffix(".out").read_text())
+        report: dict[str, Any] = json.loads(store.read(f"{self.root}/report.json"))
+        return report
 
     def said(self) -> str:
         """The end of its standard error."""

@@ -125,6 +125,8 @@ def node_manager(manager: Sites, host: Host, place: Path, cores: int) -> Sites:
             "yarn.nodemanager.log-dirs": str(place / "logs"),
             "yarn.nodemanager.resource.memory-mb": str(NODE_MB),
             "yarn.nodemanager.resource.cpu-vcores": str(cores),
+            # The hosts have no names that would lead to their addresses: each tells its containers.
+            "yarn.nodemanager.env-whitelist": "JAVA_HOME,HADOOP_CONF_DIR,PATH,LANG,TZ,SPARK_LOCAL_IP",
             "yarn.nodemanager.vmem-check-enabled": "false",  # a JVM reserves far more than it takes
             "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "100",
             "yarn.nodemanager.delete.debug-delay-sec": "0",

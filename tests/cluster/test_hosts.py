@@ -3,10 +3,15 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hdfs_native import Client
 
 from models.training import files as store
 from tests.cluster import hosts
@@ -19,12 +24,14 @@ from tests.jobs import ROOT, environment
 pytestmark = pytest.mark.cluster
 
 READ = """
-import sys, time
+import sys
+import pyarrow.parquet as pq
 from models.training import files
-began = time.monotonic()
-print(len(files.read(sys.argv[1])), time.monotonic() - began)
+filesystem, inner = files.locate(sys.argv[1])
+with filesystem.open(inner, "rb") as file:
+    print(sum(len(rows) for rows in pq.ParquetFile(file).iter_batches(1000)))
 """
-BLOCK = 4 << 20  # bytes of the file that is read
+DOCUMENTS = 20_000
 
 
 def submit(several: Hosts, settings: dict[str, str], *arguments: str) -> dict[str, Any]:
@@ -46,17 +53,39 @@ def traffic(nodes: list[Host]) -> int:
     return sum(map(hosts.received, nodes))
 
 
-def test_a_block_is_read_where_it_lies(several: Hosts) -> None:
-    """Both hosts hold it, and each reads its own: next to nothing comes over the link."""
-    path = f"{several.cluster.address}/block"
-    store.write(path, b"\0" * BLOCK)
-    for node in several.nodes:
-        before = hosts.received(node)
-        command = [*node.prefix, sys.executable, "-c", READ, path]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert int(done.stdout.split()[0]) == BLOCK
-        assert hosts.received(node) - before < BLOCK / 20
+def test_documents_are_read_where_a_copy_lies(several: Hosts, tmp_path: Path) -> None:
+    """With a copy on each host next to nothing comes over a link; with one copy, the host without it pays the file."""
+    draw = np.random.default_rng(0)
+    table = pa.table({"terms": list(draw.integers(0, 1 << 30, (DOCUMENTS, 50)))})
+    pq.write_table(table, tmp_path / "documents.parquet")
+    content = (tmp_path / "documents.parquet").read_bytes()
+    path = f"{several.cluster.address}/documents.parquet"
+    store.write(path, content)
+    both = [read(node, path) for node in several.nodes]
+    Client(several.cluster.address).set_replication("/documents.parquet", 1)
+    one = eventually(lambda: [read(node, path) for node in several.nodes], lambda found: max(found) > len(content))
+    print(f"bytes over the wire a document, of {len(content) / DOCUMENTS:.0f}: a copy on each host", end=" ")
+    print(f"{max(both) / DOCUMENTS:.1f}, one copy {max(one) / DOCUMENTS:.0f} for the host without it")
+    assert max(both) < len(content) / 20
+    assert min(one) < len(content) / 20
+
+
+def read(node: Host, path: str) -> int:
+    """Bytes that come to a host while it reads all documents of a file as a rank does."""
+    before = hosts.received(node)
+    command = [*node.prefix, sys.executable, "-c", READ, path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) == DOCUMENTS
+    return hosts.received(node) - before
+
+
+def eventually(look: Callable[[], list[int]], enough: Callable[[list[int]], bool]) -> list[int]:
+    """What `look` finds at last: a copy too many is not removed at once."""
+    deadline = time.monotonic() + 60
+    while not enough(found := look()):
+        assert time.monotonic() < deadline, found
+    return found
 
 
 def test_ranks_on_two_hosts_exchange_gradients_and_little_else(several: Hosts, tmp_path: Path) -> None:
