@@ -20,6 +20,7 @@ TROUBLES = (
         ("BlockMissingException", "Could not obtain block"),
         "HDFS has a block of which no DataNode with a copy answers (hdfs fsck)",
     ),
+    (("Failed to complete file in time",), "a DataNode of HDFS does not answer"),
     (
         ("failed on connection exception", "No Route to Host from", "failed on socket timeout", "(os error 111)"),
         "HDFS does not answer",

@@ -22,14 +22,14 @@ def write(path: str, content: bytes) -> None:
     folder = target.rpartition("/")[0]
     aside = f"{folder}/.{uuid4().hex}.tmp"
     filesystem.makedirs(folder, exist_ok=True)
-    with filesystem.open(aside, "wb") as file:
-        file.write(content)
-        if is_local(filesystem):
-            file.flush()
-            os.fsync(file.fileno())
     if not is_local(filesystem):
+        filesystem.pipe_file(aside, content)
         filesystem.mv(aside, target, overwrite=True)
         return
+    with open(aside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(aside, target)
     handle = os.open(folder, os.O_RDONLY)  # the rename itself must reach the disk too
     try:

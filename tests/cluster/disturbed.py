@@ -36,6 +36,7 @@ class Disturbed:
     more: tuple[str, ...] = ()
     variables: dict[str, str] | None = None
     running: subprocess.Popen[bytes] | None = None
+    repeated: bool = False
 
     def __post_init__(self) -> None:
         write_json(self.folder / "in" / "a.json", documents(100))
@@ -96,11 +97,13 @@ class Disturbed:
         return {name for name in files.find(lake) if any(part in name for part in kept) and "/." not in name}
 
     def recovery_s(self, before: set[str]) -> float:
-        """Seconds until there is a commit or a checkpoint more than there was `before`."""
+        """Seconds until there is a commit or a checkpoint more than there was `before`; it may have to start again."""
         assert self.running
         began = time.monotonic()
         while not self._grown(before):
             assert time.monotonic() - began < PATIENCE_S, self.said()
+            if self.running.poll():
+                self.again()
             time.sleep(0.1)
         return time.monotonic() - began
 
@@ -114,11 +117,17 @@ class Disturbed:
         """Its report; it may have failed once, and is submitted again then."""
         assert self.running
         if self.running.wait(timeout=PATIENCE_S) != 0:
-            print(f"submitted again after: {self.said()[-600:]}")
-            self.start()
+            self.again()
             assert self.running.wait(timeout=PATIENCE_S) == 0, self.said()
         report: dict[str, Any] = json.loads(store.read(f"{self.root}/report.json"))
         return report
+
+    def again(self) -> None:
+        """Submit it once more; a second failure is one too many."""
+        assert not self.repeated, self.said()
+        print(f"submitted again after: {self.said()[-600:]}")
+        self.repeated = True
+        self.start()
 
     def said(self) -> str:
         """The end of its standard error."""
