@@ -2,12 +2,13 @@
 
 import logging
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from hdfs_native.fsspec import HdfsFileSystem
 
 SCHEME = "hdfs://"
 PAUSES_S = (1, 2, 4, 8, 16)  # a NameNode that was restarted is back by then, or a silent DataNode is known to be so
+WARY_S = 600.0  # by default a NameNode takes a silent DataNode for dead after ten minutes, and chooses it until then
 FINAL = ("AccessControlException", "QuotaExceededException")  # the NameNode's answer will be the same
 
 log = logging.getLogger(__name__)
@@ -15,6 +16,9 @@ log = logging.getLogger(__name__)
 
 class FileSystem(HdfsFileSystem):  # type: ignore[misc]
     """Files on HDFS under their exact names."""
+
+    # Until when this process writes to one DataNode at a time, and how many copies files are to have all the same.
+    _wary: ClassVar[tuple[float, int]] = (0.0, 0)
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -26,20 +30,34 @@ class FileSystem(HdfsFileSystem):  # type: ignore[misc]
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         """Make `path` hold `value`.
 
-        The client gives a file up where the first DataNode that it is sent to is dead, or one dies before the last
-        byte is acknowledged. Then it is written anew: the NameNode chooses others, the sooner it knows the better.
+        The client gives a file up where one of the DataNodes that it is to lie on is dead. Then it is written anew,
+        to one DataNode alone: more often than not that is one that lives, and HDFS makes the other copies itself. So
+        are the files after it, for a while.
 
         Raises:
             OSError, RuntimeError: not even the last attempt succeeded, or no other could.
         """
         for pause in (*PAUSES_S, None):
+            until, copies = FileSystem._wary
+            alone = 1 if time.monotonic() < until else None
             try:
-                with self.open(path, "wb", overwrite=mode == "overwrite") as file:
+                with self.open(path, "wb", overwrite=mode == "overwrite", replication=alone) as file:
                     file.write(value)
+                if alone:
+                    self.client.set_replication(self._strip_protocol(path), copies)
             except (OSError, RuntimeError) as error:
                 if pause is None or any(name in str(error) for name in FINAL):
                     raise
                 log.warning("%s could not be written: %s; once more in %d s", path, error, pause)
                 time.sleep(pause)
+                if not alone and (wanted := self._copies(path)):
+                    FileSystem._wary = time.monotonic() + WARY_S, wanted
             else:
                 return
+
+    def _copies(self, path: str) -> int | None:
+        """Of how many copies a file is to be; None where the NameNode has not even heard of it."""
+        try:
+            return int(self.client.get_file_info(self._strip_protocol(path)).replication)
+        except (OSError, RuntimeError):
+            return None
