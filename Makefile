@@ -31,7 +31,7 @@ cluster-stop: setup ## end it
 	@$(IN_VENV) python -m tests.cluster stop
 
 test-cluster: setup pack ## tests on a real HDFS, YARN and standalone cluster, on this machine
-	@$(IN_VENV) python -m pytest -m "cluster and not faults" $(ARGS)
+	@$(IN_VENV) python -m pytest -n 2 --dist loadfile -m "cluster and not faults" $(ARGS)
 
 pack: setup ## what executors need that have none of our packages, for spark-submit --archives
 	@PYTHON="$(PYTHON)" bash conf/pack.sh

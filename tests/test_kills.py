@@ -100,6 +100,7 @@ def assert_equal_lakes(lake: Path, one: str, other: str) -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.faults
 def test_an_executor_that_is_killed_changes_nothing(spark: SparkSession, tmp_path: Path) -> None:
     """Two executors in processes of their own; the ranks go on from the last checkpoint."""
     arguments = [*small(tmp_path), "train.ranks=2", "train.epochs=25", "train.patience=0", "train.checkpoint_steps=5"]

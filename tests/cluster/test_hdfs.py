@@ -2,10 +2,7 @@
 
 import io
 import json
-import os
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +14,11 @@ import pytest
 from hdfs_native import Client
 from pyspark.sql import SparkSession
 
-from models.training import checkpoint
 from models.training import files as store
-from pipelines import train
-from pipelines.config import load
 from tests.cluster.hadoop import Hadoop, hdfs
 from tests.cluster.jars import HADOOP, class_path
 from tests.conftest import documents, last_json, write_json
-from tests.jobs import ROOT, environment, start
+from tests.jobs import ROOT, environment
 
 pytestmark = pytest.mark.cluster
 
@@ -138,27 +132,6 @@ def test_train(trained: tuple[Place, Place], cluster: Hadoop) -> None:
         assert store.read(f"{bundles[0]}/{name}") == store.read(f"{bundles[1]}/{name}"), name
     left = [status.path for status in Client(cluster.address).list_status("/", True) if status.path.endswith(".tmp")]
     assert not left, "a file was written beside its place and left there"
-
-
-def test_a_run_that_is_killed_on_hdfs_goes_on(
-    spark: SparkSession, trained: tuple[Place, Place], tmp_path: Path
-) -> None:
-    """All processes, at a moment after the third checkpoint; an undisturbed run on the local disk ends the same."""
-    run = ["train.ranks=2", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3", "run=killed"]
-    remote, local = ([*place.taken(), f"lake={place.root}/killed", *run] for place in trained)
-    whole = train.run(spark, load(local))
-    running = start("train", remote, tmp_path / "err", HADOOP_CONF_DIR=str(trained[0].conf))
-    folder = f"{trained[0].root}/killed/files/bundles/killed"
-    while checkpoint.last_step(folder) < 9:
-        assert running.poll() is None, (tmp_path / "err").read_text()[-3000:]
-        time.sleep(0.1)
-    os.killpg(running.pid, signal.SIGKILL)
-    assert running.wait(timeout=60)
-    report = trained[0].run("train", *remote)
-    assert report["train"]["resumed_at"] >= 9
-    assert report["train"]["steps"] == whole["train"]["steps"]
-    assert store.read(f"{folder}/weights.safetensors") == store.read(f"{whole['bundle']}/weights.safetensors")
-    assert not store.names(f"{folder}/{checkpoint.FOLDER}")
 
 
 def test_predict_with_addresses_that_leave_the_host_to_hadoop(trained: tuple[Place, Place], tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def submit(several: Hosts, settings: dict[str, str], *arguments: str) -> dict[st
     command += [str(ROOT / "pipelines" / "train.py"), *source, f"lake={root}/lake", "train.ranks=2", *arguments]
     variables = environment() | {"HADOOP_CONF_DIR": str(several.cluster.conf), "SPARK_LOCAL_IP": several.master.address}
     done = subprocess.run(command, cwd="/", env=variables, capture_output=True, text=True, check=False, timeout=580)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return last_json(done.stdout)
 
 

@@ -36,6 +36,7 @@ def begun(place: Place, errors: Path, *arguments: str) -> subprocess.Popen[bytes
     return start("featurize", [*place.taken(), *arguments], errors, HADOOP_CONF_DIR=str(place.conf))
 
 
+@pytest.mark.faults
 def test_of_two_drivers_one_waits_and_a_killed_one_is_in_the_way_for_a_minute(
     spark: SparkSession, cluster: Hadoop, tmp_path: Path
 ) -> None:

@@ -62,7 +62,7 @@ def assert_trained(cluster: Hadoop, report: dict[str, Any]) -> None:
 
 def test_client_mode_with_a_packed_environment(cluster: Hadoop) -> None:
     done = submit(cluster, "client", packed())
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     report = last_json(done.stdout)
     assert_trained(cluster, report)
     assert report["rows"] == {"read": 101, "kept": 100, "quarantined": 1, "duplicates": 0, "two_labels": 0}
@@ -72,7 +72,7 @@ def test_cluster_mode_with_our_code_alone(cluster: Hadoop, tmp_path: Path) -> No
     """The driver is a container too: its report is in a file, and its end in the client's exit status."""
     settings, report = code_alone(tmp_path), f"{cluster.address}/report.json"
     done = submit(cluster, "cluster", settings, f"report={report}")
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert_trained(cluster, last_json(store.read(report).decode()))
     failed = submit(cluster, "cluster", settings, f"report={report}", "snapshot=77")
     assert failed.returncode not in (0, None)
