@@ -16,6 +16,10 @@ from tests.cluster.test_faults import assert_told
 pytestmark = [pytest.mark.cluster, pytest.mark.faults]
 
 DISK_MB = 32
+SMALL = {  # or not one block would fit
+    "dfs.blocksize": str(1 << 20),
+    "dfs.datanode.round-robin-volume-choosing-policy.additional-available-space": "0",
+}
 
 
 def with_a_small_disk(folder: Path) -> Host:
@@ -27,10 +31,10 @@ def with_a_small_disk(folder: Path) -> Host:
 
 @pytest.fixture
 def small(spark: SparkSession, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Hadoop]:
-    """A DataNode on a small disk, and those of `request`. Blocks are small too, or none would fit at all."""
+    """A DataNode on a small disk, and those of `request`."""
     jars = class_path(spark._jvm, [HADOOP])
     hosts = (with_a_small_disk(tmp_path / "hdfs" / "datanode1" / "data"), *request.param)
-    with hdfs(tmp_path / "hdfs", jars, hosts=hosts, settings={"dfs.blocksize": str(1 << 20)}) as started:
+    with hdfs(tmp_path / "hdfs", jars, hosts=hosts, settings=SMALL) as started:
         yield started
 
 
