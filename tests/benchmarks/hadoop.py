@@ -35,7 +35,7 @@ LOCAL = ["--master", "local[2]"]
 
 
 def stages() -> list[dict[str, Any]]:
-    """Seconds of each stage of one run of 20 Newsgroups with two ranks, in the middle one of three turns."""
+    """Seconds of each stage of one run of 20 Newsgroups with two ranks, each place once."""
     with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as cluster:
         for root in (cluster.address, f"file://{folder}"):
             for name in ("train.tab", "test.tab"):
@@ -48,20 +48,16 @@ def stages() -> list[dict[str, Any]]:
             "HDFS": (cluster.address, LOCAL),
             "HDFS and YARN": (cluster.address, on_yarn),
         }
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in places}
-        for turn in range(3):
-            for number, (name, (root, options)) in enumerate(places.items()):
-                arguments = [f"source.path={root}/newsgroups", f"lake={root}/lake-{turn}-{number}"]
-                found[name].append(seconds(cluster, options, arguments))
-    rows = [{"on": name, **middle(turns)} for name, turns in found.items()]
-    ratios = ({key: round(row[key] / rows[0][key], 2) for key in rows[0] if key != "on"} for row in rows[1:])
-    return [
-        *rows,
-        *({"on": f"{row['on']}: local disk = 1"} | ratio for row, ratio in zip(rows[1:], ratios, strict=True)),
-    ]
+        rows: list[dict[str, Any]] = []
+        for number, (name, (root, options)) in enumerate(places.items()):
+            arguments = [f"source.path={root}/newsgroups", f"lake={root}/lake-{number}"]
+            rows.append({"on": name, **seconds(cluster, options, arguments)})
+    first = rows[0]
+    ratios = [{key: round(row[key] / first[key], 2) for key in first if key != "on" and first[key]} for row in rows[1:]]
+    return [*rows, *({"on": f"{row['on']}, local disk = 1"} | each for row, each in zip(rows[1:], ratios, strict=True))]
 
 
-def seconds(cluster: Hadoop, options: list[str], arguments: list[str]) -> dict[str, float]:
+def seconds(cluster: Hadoop, options: list[str], arguments: list[str]) -> dict[str, Any]:
     """What a run's report says of its stages, and `wall`, the whole command's."""
     command = ["spark-submit", *options, str(ROOT / "pipelines" / "train.py"), "source=newsgroups", "train.ranks=2"]
     variables = environment() | {"HADOOP_CONF_DIR": str(cluster.conf), "SPARK_LOCAL_IP": "127.0.0.1"}
@@ -69,12 +65,8 @@ def seconds(cluster: Hadoop, options: list[str], arguments: list[str]) -> dict[s
     done = subprocess.run([*command, *arguments], env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
-    return last_json(done.stdout)["seconds"] | {"wall": time.monotonic() - began}
-
-
-def middle(turns: list[dict[str, float]]) -> dict[str, float]:
-    """The middle one of all turns' seconds, stage by stage."""
-    return {name: round(statistics.median(turn[name] for turn in turns), 1) for name in turns[0]}
+    found = last_json(done.stdout)["seconds"] | {"wall": time.monotonic() - began}
+    return {name: round(value, 1) for name, value in found.items()}
 
 
 def reading() -> list[dict[str, Any]]:
