@@ -15,7 +15,7 @@ from typing import Any
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
-from models.training import checkpoint, proof
+from models.training import checkpoint, files, proof
 from models.training.distributed import GRACE_S
 from models.training.proof import RankFailure
 from models.training.rank import fit
@@ -34,6 +34,7 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
         UserError: there are not as many free task slots as ranks.
         RankFailure: a rank failed, with the whole traceback of the first that did: at the same step with the same
             exception as the time before, or by the user's mistake, or more than `train.max_failures` times.
+        OSError, RuntimeError: after a failed launch, nothing can be written to the lake.
     """
     logging.getLogger("TorchDistributor").setLevel(logging.WARNING)
     last: RankFailure | None = None
@@ -45,6 +46,8 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
             if failure.mistake or failure.repeats(last) or failures > task.train.max_failures:
                 raise
             last = failure
+            # Where the lake takes no file, ranks cannot even say so, and those of the next launch could not either.
+            files.write(f"{task.folder}/attempts/writable", b"yes")
             step = checkpoint.last_step(task.folder)
             progress.say(f"train: {failure}")
             progress.say(f"train: launching again from step {step} ({failures} of {task.train.max_failures} times)")
