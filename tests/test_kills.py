@@ -35,16 +35,15 @@ def field(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
 STAGES = ["ingest: batch", "clean: batch", "featurize: batch", "train: epoch"]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_run_and_a_second_one_make_an_undisturbed_runs_tables(
-    spark: SparkSession, field: Path, stage: str, seed: int
+    spark: SparkSession, field: Path, stage: str
 ) -> None:
-    kill_and_repeat(spark, field, stage, seed, longest=2.0)
+    kill_and_repeat(spark, field, stage, seed=0, longest=2.0)
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", range(1, 12))
 @pytest.mark.parametrize("stage", ["looking", *STAGES, "evaluate"])
 def test_many_kills(spark: SparkSession, field: Path, stage: str, seed: int) -> None:
     kill_and_repeat(spark, field, stage, seed, longest=4.0)
