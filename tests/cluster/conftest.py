@@ -1,5 +1,6 @@
 """A cluster of two hosts, for those tests that need more than one address."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ class Hosts:
     def settings(self, mode: str = "client") -> dict[str, str]:
         """Spark's, for an executor on each host: of YARN's 8 GB two do not fit on one. A client's driver is here."""
         apart = {"spark.executor.memoryOverhead": "4g", "spark.yarn.am.memory": "512m"}
-        return apart | ({"spark.driver.host": self.master.address} if mode == "client" else {})
+        here = {"spark.driver.host": self.master.address, "spark.pyspark.driver.python": sys.executable}
+        return apart | (here if mode == "client" else {})
 
 
 @pytest.fixture(scope="module")
