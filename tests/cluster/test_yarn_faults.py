@@ -20,7 +20,11 @@ from tests.cluster.hadoop import Daemon
 pytestmark = [pytest.mark.cluster, pytest.mark.faults]
 
 # A host that says nothing is given up after 20 seconds, not after Spark's two minutes.
-IMPATIENT = {"spark.network.timeout": "20s", "spark.executor.heartbeatInterval": "3s"}
+IMPATIENT = {
+    "spark.network.timeout": "20s",
+    "spark.network.timeoutInterval": "5s",
+    "spark.executor.heartbeatInterval": "3s",
+}
 EXECUTOR, MASTER, DRIVER = "YarnCoarseGrainedExecutorBackend", "ExecutorLauncher", "yarn.ApplicationMaster"
 
 
