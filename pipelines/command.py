@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 from pyspark.sql import SparkSession
 
 from models.training import files as store
-from pipelines import console, files, outage, session
+from pipelines import console, files, outage, progress, session
 from pipelines.config import Busy, Config, UserError, help_text, load
 
+KEPT = "what was committed is kept, the same command goes on from there; a training does with its run=<name>"
 Job = Callable[[SparkSession, Config], dict[str, Any]]
 
 
@@ -41,7 +42,7 @@ def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], s
         _leave(os.EX_TEMPFAIL, f"textmill: {error}")
     except Exception as error:
         if trouble := outage.told(error):
-            _leave(1, f"textmill: {trouble}; what was committed is kept, the same command goes on from there")
+            _leave(1, f"textmill: {trouble}; {KEPT}")
         _leave(1, f"{traceback.format_exc()}textmill: {job} failed")
     print((show or readable)(result))
     print(json.dumps(result), flush=True)
@@ -50,7 +51,7 @@ def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], s
 
 def interrupted(*_: object) -> NoReturn:
     """Leave at once with one sentence: the JVM gets the signal too, and what runs in it ends with it."""
-    console.last_word("textmill: interrupted; what was committed is kept, the same command goes on from there")
+    console.last_word(f"textmill: interrupted; {KEPT}")
     os._exit(130)
 
 
@@ -77,7 +78,10 @@ def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
     except Exception as error:
         if config.report:
             status = "busy" if isinstance(error, Busy) else "failed"
-            tell(config.report, {"job": job, "status": status, "error": str(error)})
+            try:
+                tell(config.report, {"job": job, "status": status, "error": str(error)})
+            except (OSError, RuntimeError) as other:  # the failure itself is what counts
+                progress.say(f"{job}: report={config.report} cannot be written: {other}")
         raise
     result["seconds"] = {"session": round(started, 2)} | result.get("seconds", {})
     if config.report:

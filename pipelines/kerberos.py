@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from models.training import files as store
 from pipelines.config import UserError
+from pipelines.outage import Outage, told
 
 TOKENS = "HADOOP_TOKEN_FILE_LOCATION"
 LIBRARY = "libgssapi_krb5.so.2"
@@ -24,15 +25,21 @@ def check(spark: SparkSession, address: str, processes: int) -> None:
 
     Raises:
         UserError: one of them cannot reach it: why, and what it has to get in with.
+        Outage: nobody answers there.
     """
     authentication = spark.sparkContext._jsc.hadoopConfiguration().get("hadoop.security.authentication", "simple")
     if not address.startswith("hdfs:") or authentication.lower() != "kerberos":
         return
     if why := refusal(address):
-        raise UserError(f"the driver cannot reach {address}, which wants Kerberos: {why}")
+        raise _failure(f"the driver cannot reach {address}, which wants Kerberos: {why}")
     spread = spark.sparkContext.parallelize([address] * processes, processes)
     for why in filter(None, spread.map(refusal).collect()):
-        raise UserError(f"ranks cannot reach {address}, which wants Kerberos: {why}")
+        raise _failure(f"ranks cannot reach {address}, which wants Kerberos: {why}")
+
+
+def _failure(said: str) -> Exception:
+    """A mistake, unless it was nobody's: where HDFS is away, the same command is to be tried again."""
+    return Outage(said) if told(RuntimeError(said)) else UserError(said)
 
 
 def refusal(address: str) -> str:

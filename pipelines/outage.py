@@ -22,7 +22,10 @@ TROUBLES = (
     ),
     (("Failed to complete file in time",), "a DataNode of HDFS does not answer"),
     (
-        ("failed on connection exception", "No Route to Host from", "failed on socket timeout", "(os error 111)"),
+        (
+            *("failed on connection exception", "No Route to Host from", "failed on socket timeout"),
+            *("UnknownHostException", "failed to lookup address", "(os error 110)", "(os error 111)", "(os error 113)"),
+        ),
         "HDFS does not answer",
     ),
     (("No space left on device",), "a local disk is full"),

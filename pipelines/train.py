@@ -16,7 +16,7 @@ from models.training.manifest import FILE as MANIFEST
 from models.training.proof import RankFailure
 from models.training.task import Task
 from models.training.vocabulary import FILE as VOCABULARY_FILE
-from pipelines import evaluate, featurize, launcher, lock, memory, report, runs, vocabulary
+from pipelines import evaluate, featurize, launcher, lock, memory, progress, report, runs, vocabulary
 from pipelines import lake as lakes
 from pipelines.command import main
 from pipelines.config import Config, UserError
@@ -67,6 +67,7 @@ def held(
     finished = report.find(spark, lake, settings) if config.train.reuse and not config.run else None
     if finished and MANIFEST in store.names(finished["bundle"]):
         return unchanged(finished, before)
+    progress.say(f"train: run={identity}")  # by which it can go on
     result = {
         "job": job,
         "status": "done",

@@ -94,4 +94,13 @@ def test_interrupt_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
     assert_gone(running.pid)
     told = (tmp_path / "err").read_text()
     assert "textmill: interrupted; what was committed is kept" in told
+    assert "train: run=" in told, "by which it can go on"
     assert "KeyboardInterrupt" not in told
+
+
+def test_a_report_that_cannot_be_written_hides_no_mistake(tmp_path: Path) -> None:
+    arguments = [f"lake={tmp_path}/lake", "source=files", f"source.path={tmp_path}/nothing", f"report={tmp_path}"]
+    done = submit("ingest", *arguments)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert f"ingest: report={tmp_path} cannot be written: " in done.stderr
+    assert done.stderr.strip().splitlines()[-1] == f"textmill: nothing is at file://{tmp_path}/nothing"

@@ -1,6 +1,7 @@
 """Files on a local disk or on HDFS, by one path string."""
 
 import os
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -26,11 +27,16 @@ def write(path: str, content: bytes) -> None:
         filesystem.pipe_file(aside, content)
         filesystem.mv(aside, target, overwrite=True)
         return
-    with open(aside, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, target)
+    try:
+        with open(aside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, target)
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.remove(aside)  # or a full disk stays full
+        raise
     handle = os.open(folder, os.O_RDONLY)  # the rename itself must reach the disk too
     try:
         os.fsync(handle)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from hdfs_native.fsspec import HdfsFileSystem
 
 SCHEME = "hdfs://"
-PAUSES_S = (1, 2, 4, 8, 16)  # a NameNode that was restarted is back by then, or a silent DataNode is known to be so
+PAUSES_S = (1, 2, 4, 8, 16, 16)  # a NameNode's safe mode after its start is over by then, by default half a minute
 WARY_S = 600.0  # by default a NameNode takes a silent DataNode for dead after ten minutes, and chooses it until then
 FINAL = ("AccessControlException", "QuotaExceededException")  # the NameNode's answer will be the same
 
@@ -31,20 +31,23 @@ class FileSystem(HdfsFileSystem):  # type: ignore[misc]
         """Make `path` hold `value`.
 
         The client gives a file up where one of the DataNodes that it is to lie on is dead. Then it is written anew,
-        to one DataNode alone: more often than not that is one that lives, and HDFS makes the other copies itself. So
-        are the files after it, for a while.
+        to one DataNode alone, which HDFS chooses, and HDFS makes the other copies itself. So are the files after it,
+        for a while.
 
         Raises:
+            ConnectionError: the NameNode does not answer, as often as the client asked.
             OSError, RuntimeError: not even the last attempt succeeded, or no other could.
         """
         for pause in (*PAUSES_S, None):
             until, copies = FileSystem._wary
             alone = 1 if time.monotonic() < until else None
             try:
-                with self.open(path, "wb", overwrite=mode == "overwrite", replication=alone) as file:
+                with self._created(path, mode, alone) as file:
                     file.write(value)
                 if alone:
                     self.client.set_replication(self._strip_protocol(path), copies)
+            except ConnectionError:
+                raise
             except (OSError, RuntimeError) as error:
                 if pause is None or any(name in str(error) for name in FINAL):
                     raise
@@ -54,6 +57,13 @@ class FileSystem(HdfsFileSystem):  # type: ignore[misc]
                     FileSystem._wary = time.monotonic() + WARY_S, wanted
             else:
                 return
+
+    def _created(self, path: str, mode: str, copies: int | None) -> Any:
+        """A new file to write to. The client itself asks a silent NameNode again, for minutes: we do not."""
+        try:
+            return self.open(path, "wb", overwrite=mode == "overwrite", replication=copies)
+        except OSError as error:
+            raise ConnectionError(f"the NameNode does not answer: {error}") from error
 
     def _copies(self, path: str) -> int | None:
         """Of how many copies a file is to be; None where the NameNode has not even heard of it."""

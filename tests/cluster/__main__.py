@@ -104,7 +104,8 @@ def told() -> str:
         [
             f"HDFS is {state['address']}; for a shell that submits to it:",
             f"  export HADOOP_CONF_DIR={state['conf']}",
-            f"  spark-submit --master yarn pipelines/train.py lake={state['address']}/lake",
+            "  spark-submit --master yarn --conf spark.executor.memoryOverhead=3g \\",
+            f"      --conf spark.pyspark.python={sys.executable} pipelines/train.py lake={state['address']}/lake",
         ]
     )
 

@@ -1,6 +1,8 @@
 """A run that something happens to, and the same run left in peace on the local disk: they must end alike."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from pipelines import train
 from pipelines.config import load
 from tests.cluster.hadoop import Hadoop
 from tests.conftest import VOLATILE, content, documents, write_json
-from tests.jobs import ROOT, environment, wait_for
+from tests.jobs import ROOT, assert_gone, environment, wait_for
 
 RUN = ["train.ranks=2", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3", "train.timeout_s=60"]
 TABLES = ("bronze/documents", "silver/documents")
@@ -75,6 +77,13 @@ class Disturbed:
                 stderr=errors,
                 start_new_session=True,
             )
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes here."""
+        assert self.running
+        os.killpg(self.running.pid, signal.SIGKILL)
+        assert self.running.wait(timeout=60) == -signal.SIGKILL, "it had ended before"
+        assert_gone(self.running.pid)
 
     def until(self, moment: str) -> None:
         """Until it has said so; `training`: until a checkpoint of step 9 is there."""

@@ -1,7 +1,5 @@
 """On YARN: a host with a rank on it dies, or is cut off; the driver dies, here or in a container of its own."""
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -95,9 +93,7 @@ def test_the_driver_is_killed_and_submitted_again(spark: SparkSession, disturbed
     disturbed.start()
     disturbed.until(moment)
     before = disturbed.marks()
-    assert disturbed.running
-    os.killpg(disturbed.running.pid, signal.SIGKILL)
-    assert disturbed.running.wait(timeout=60) == -signal.SIGKILL, "it had ended before"
+    disturbed.kill()
     disturbed.start()
     show(f"driver on YARN killed and submitted again, {moment}", disturbed.recovery_s(before))
     disturbed.assert_like_undisturbed(spark, disturbed.end())

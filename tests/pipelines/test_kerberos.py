@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from pipelines import kerberos, train
 from pipelines.config import UserError, load
+from pipelines.outage import Outage
 from tests.cluster.sites import CORE, HDFS, IMPATIENT, write_sites
 from tests.jobs import small
 
@@ -29,8 +30,9 @@ def kerberized(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.spark
 def test_a_training_is_told_before_any_work(kerberized: SparkSession, tmp_path: Path) -> None:
+    """Nobody answers, so it is no mistake: a scheduler tries again."""
     with pytest.raises(
-        UserError, match=r"^the driver cannot reach hdfs://127\.0\.0\.1:1/lake, which wants Kerberos: "
+        Outage, match=r"^the driver cannot reach hdfs://127\.0\.0\.1:1/lake, which wants Kerberos: "
     ) as told:
         train.run(kerberized, load([*small(tmp_path), f"lake={NOBODY}"]))
     assert "no delegation token: HADOOP_TOKEN_FILE_LOCATION is not set" in str(told.value)

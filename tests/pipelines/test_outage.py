@@ -19,6 +19,12 @@ def test_a_name_node_that_does_not_answer() -> None:
     assert outage.told(above) == "HDFS does not answer", "causes count"
 
 
+def test_a_host_that_nobody_knows() -> None:
+    with pytest.raises(OSError, match="lookup") as unknown:
+        Client("hdfs://nobody.invalid:9000", IMPATIENT).get_file_info("/")
+    assert outage.told(unknown.value) == "HDFS does not answer"
+
+
 def test_a_full_disk() -> None:
     with pytest.raises(OSError, match="No space left") as full:
         Path("/dev/full").write_text("x")
