@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +59,20 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     assert_no_ranks()
 
 
-def launched() -> list[psutil.Process]:
+def launched(having: str = "") -> list[psutil.Process]:
     """The processes of launches in this session, also those that nobody is the parent of any more."""
     found = []
     for process in psutil.process_iter():
-        try:
-            if process.cmdline()[-1:] and process.cmdline()[-1].endswith("/train.py"):
-                found += [process] if process.environ().get("TEXTMILL_TESTS") == str(os.getpid()) else []
-        except psutil.Error:
-            continue
+        with suppress(psutil.Error):  # it ends while we look
+            words = process.cmdline()  # asked once: an ended process has none
+            ours = " ".join(words).endswith("/train.py") and process.environ().get("TEXTMILL_TESTS") == str(os.getpid())
+            found += [process] if ours and having in " ".join(words) else []
     return found
 
 
 def ranks() -> list[psutil.Process]:
     """Those of them that train: not the wrappers, nor torchrun."""
-    return [process for process in launched() if "-u" in process.cmdline()]
+    return launched(" -u ")
 
 
 def assert_no_ranks() -> None:
@@ -158,7 +158,7 @@ def kill_a_rank(seed: int, task: Task, killed: list[int]) -> None:
         time.sleep(0.02)
     time.sleep(draw.uniform(0, 6))
     victim = draw.choice(found)
-    if victim.is_running():
+    with suppress(psutil.NoSuchProcess):  # it has ended by itself
         victim.kill()
         killed.append(victim.pid)
 
@@ -187,7 +187,7 @@ def test_a_wrapper_that_is_killed_leaves_no_process(
         while len(ranks()) < 2:
             time.sleep(0.05)
         time.sleep(3)
-        next(process for process in launched() if "torch_run_process_wrapper" in " ".join(process.cmdline())).kill()
+        launched("torch_run_process_wrapper")[0].kill()
 
     killer = threading.Thread(target=kill)
     killer.start()
