@@ -73,6 +73,8 @@ def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
     spark = session.start(job)
     signal.signal(signal.SIGINT, interrupted)  # Spark has set its own
     started = time.monotonic() - began
+    if config.report:
+        _begin(config.report, job)
     try:
         result = run(spark, config)
     except Exception as error:
@@ -87,6 +89,20 @@ def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
     if config.report:
         tell(config.report, result)
     return result
+
+
+def _begin(path: str, job: str) -> None:
+    """Say that the job runs: what an earlier one reported is not taken for what this one did, if it is killed.
+
+    Raises:
+        UserError: the report cannot be written there.
+    """
+    try:
+        tell(path, {"job": job, "status": "running"})
+    except (OSError, RuntimeError) as error:
+        if outage.told(error):
+            raise
+        raise UserError(f"report={path} cannot be written: {error}") from error
 
 
 def tell(path: str, result: dict[str, Any]) -> None:
