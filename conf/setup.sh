@@ -46,5 +46,10 @@ fi
 # Spark looks for its configuration beside itself: this is how a plain `spark-submit` finds ours.
 spark=$(.venv/bin/python -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')
 ln -sn "$PWD/conf" "$spark/conf"
+
+# Spark brings these JARs at its first start; the first starts of two jobs at once would each find half of them.
+echo "setup: fetching Delta Lake's JARs" >&2
+PATH="$PWD/.venv/bin:$PATH" .venv/bin/python -c 'from pyspark.sql import SparkSession; SparkSession.builder.getOrCreate().stop()' \
+  >>"$log" 2>&1 || fail "Spark could not fetch Delta Lake, or not start: look at the network or the proxy, and repeat; the log is $log"
 touch "$stamp"
 echo "setup: done" >&2

@@ -24,6 +24,7 @@ case "$*" in
   *version_info*) echo {version} ;;
   "-m venv --clear .venv") rm -rf .venv && mkdir -p .venv/bin .venv/pyspark && cp "$0" .venv/bin/python ;;
   "-m pip "*) echo "$PIP_SAYS"; exit "${{PIP_STATUS:-0}}" ;;
+  *getOrCreate*) echo "$SPARK_SAYS"; exit "${{SPARK_STATUS:-0}}" ;;
   *find_spec*) echo "$PWD/.venv/pyspark" ;;
   *) exit 1 ;;
 esac
@@ -127,6 +128,13 @@ def test_a_failed_installation_is_one_line_and_counts_for_nothing(machine: Machi
     (machine.project / ".venv" / "half").touch()
     assert machine.setup()[0] == 0
     assert not (machine.project / ".venv" / "half").exists()
+
+
+def test_spark_without_delta_is_one_line_and_counts_for_nothing(machine: Machine) -> None:
+    status, lines = machine.setup(SPARK_SAYS="unresolved dependency: io.delta", SPARK_STATUS="1")
+    assert (status, lines[-1].partition(",")[0]) == (2, "setup: Spark could not fetch Delta Lake")
+    assert "unresolved dependency" in (machine.project / re.findall(r"log is (\S+)", lines[-1])[0]).read_text()
+    assert not (machine.project / ".venv/.complete").exists()
 
 
 def test_setup_links_the_configuration_and_is_done_once(machine: Machine) -> None:
