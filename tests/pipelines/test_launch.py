@@ -196,15 +196,12 @@ def test_a_wrapper_that_is_killed_leaves_no_process(
     assert weights_of(task) == weights_of(undisturbed)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_killed_rank_changes_nothing(
-    spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task, seed: int
-) -> None:
-    kill_and_compare(spark, tmp_path, undisturbed, seed, fault)
+def test_a_killed_rank_changes_nothing(spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task) -> None:
+    kill_and_compare(spark, tmp_path, undisturbed, 0, fault)
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("seed", range(3, 20))
+@pytest.mark.parametrize("seed", range(1, 20))
 def test_many_killed_ranks(spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task, seed: int) -> None:
     kill_and_compare(spark, tmp_path, undisturbed, seed, fault)
 

@@ -194,7 +194,7 @@ def test_packs_hold_a_few_small_neighbours() -> None:
 
 
 @pytest.mark.submit
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.faults) for seed in range(1, 5))])
 def test_one_that_is_killed_and_a_second_one(
     spark: SparkSession, tmp_path: Path, configured: Configure, seed: int
 ) -> None:
