@@ -105,10 +105,22 @@ class Disturbed:
         kept = (f"/{checkpoint.FOLDER}/", "/_delta_log/")
         return {name for name in files.find(lake) if any(part in name for part in kept) and "/." not in name}
 
-    def recovery_s(self, before: set[str]) -> float:
-        """Seconds until there is a commit or a checkpoint more than there was `before`; it may have to start again."""
+    def at_rest(self) -> set[str]:
+        """The marks, once none has come for three seconds: ranks may outlive their driver for a moment."""
+        found, last = self.marks(), time.monotonic()
+        while time.monotonic() - last < 3:
+            time.sleep(0.2)
+            if (now := self.marks()) != found:
+                found, last = now, time.monotonic()
+        return found
+
+    def recovery_s(self, before: set[str], began: float | None = None) -> float:
+        """Seconds from `began`, or now, until there is a commit or a checkpoint more than there was `before`.
+
+        It may have to be submitted again.
+        """
         assert self.running
-        began = time.monotonic()
+        began = began or time.monotonic()
         while not self._grown(before):
             assert time.monotonic() - began < PATIENCE_S, self.said()
             if self.running.poll():

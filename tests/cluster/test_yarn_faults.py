@@ -92,8 +92,8 @@ def test_two_ranks_cannot_reach_each_other(spark: SparkSession, several: Hosts, 
 def test_the_driver_is_killed_and_submitted_again(spark: SparkSession, disturbed: Disturbed, moment: str) -> None:
     disturbed.start()
     disturbed.until(moment)
-    before = disturbed.marks()
     disturbed.kill()
+    before = disturbed.at_rest()
     disturbed.start()
     show(f"driver on YARN killed and submitted again, {moment}", disturbed.recovery_s(before))
     disturbed.assert_like_undisturbed(spark, disturbed.end())
@@ -104,7 +104,6 @@ def test_the_drivers_container_is_killed(spark: SparkSession, several: Hosts, tm
     disturbed = on_yarn(several, tmp_path, "cluster")
     disturbed.start()
     disturbed.until("training")
-    before = disturbed.marks()
     drivers = [
         process
         for manager in several.cluster.node_managers
@@ -112,9 +111,10 @@ def test_the_drivers_container_is_killed(spark: SparkSession, several: Hosts, tm
         if any(word.endswith(DRIVER) for word in words)
     ]
     assert drivers
+    killed = time.monotonic()
     for process in drivers:
         process.kill()
-    show("driver's container killed", disturbed.recovery_s(before))
+    show("driver's container killed", disturbed.recovery_s(disturbed.at_rest(), killed))
     report = disturbed.end()
     assert report["train"]["resumed_at"] >= 9
     disturbed.assert_like_undisturbed(spark, report)
