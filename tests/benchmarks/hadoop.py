@@ -41,7 +41,7 @@ def stages() -> list[dict[str, Any]]:
             for name in ("train.tab", "test.tab"):
                 store.write(f"{root}/newsgroups/{name}", (DATA / "newsgroups" / name).read_bytes())
         on_yarn = ["--master", "yarn", "--deploy-mode", "client"]
-        for name, value in (SIZES | packed()).items():
+        for name, value in (SIZES | packed() | {"spark.executor.memoryOverhead": "3g"}).items():
             on_yarn += ["--conf", f"{name}={value}"]
         places = {
             "local disk": (f"file://{folder}", LOCAL),
