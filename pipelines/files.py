@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import importlib.util
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -108,9 +109,10 @@ def literal(path: str) -> str:
 
 
 def opened(path: str) -> IO[bytes]:
-    """A file's bytes as they lie there."""
+    """A file's bytes as they lie there; iterated over, its lines."""
     files, where = locate(located(path))
-    return files.open(where, "rb")  # type: ignore[no-any-return]
+    stream = files.open(where, "rb")
+    return io.BufferedReader(stream, CHUNK) if isinstance(stream, io.RawIOBase) else stream
 
 
 def content(path: str) -> IO[bytes]:

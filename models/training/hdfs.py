@@ -1,9 +1,14 @@
-"""hdfs-native's file system for fsspec, mended where it loses parts of names or a DataNode. Imported for HDFS alone."""
+"""hdfs-native's file system for fsspec, mended where it loses parts of names, lines or a DataNode.
 
+Imported for HDFS alone.
+"""
+
+import io
 import logging
 import time
 from typing import Any, ClassVar
 
+from hdfs_native import FileReader
 from hdfs_native.fsspec import HdfsFileSystem
 
 SCHEME = "hdfs://"
@@ -12,6 +17,19 @@ WARY_S = 600.0  # by default a NameNode takes a silent DataNode for dead after t
 FINAL = ("AccessControlException", "QuotaExceededException")  # the NameNode's answer will be the same
 
 log = logging.getLogger(__name__)
+
+
+class Reader(FileReader):  # type: ignore[misc]
+    """A file to read, without a buffer: io.BufferedReader may be put around it."""
+
+    # The original's gives pieces of any length, which whoever iterates over a file takes for its lines.
+    __iter__ = io.RawIOBase.__iter__
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with what follows; the number of bytes, 0 at the end."""
+        piece = self.inner.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 class FileSystem(HdfsFileSystem):  # type: ignore[misc]
@@ -26,6 +44,10 @@ class FileSystem(HdfsFileSystem):  # type: ignore[misc]
         if path.startswith(SCHEME):
             path = "/" + path.removeprefix(SCHEME).partition("/")[2]
         return path.rstrip("/") or "/"
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        opened = super()._open(path, mode, **options)
+        return Reader(opened.inner) if mode == "rb" else opened
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         """Make `path` hold `value`.

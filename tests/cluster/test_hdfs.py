@@ -1,9 +1,10 @@
 """Text, lake, bundle and predictions on a real HDFS: the tables must be those of the same run on the local disk."""
 
+import gzip
 import io
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from hdfs_native import Client
 from pyspark.sql import SparkSession
 
 from models.training import files as store
+from pipelines import tab
+from pipelines.formats import FORMATS, Row
+from pipelines.sources import files as files_source
+from pipelines.sources import reviews_zh
 from tests.cluster.hadoop import Hadoop, hdfs
 from tests.cluster.jars import HADOOP, class_path
 from tests.conftest import documents, last_json, write_json
@@ -161,6 +166,33 @@ def test_a_second_run_takes_the_new_files_alone(trained: tuple[Place, Place], tm
     batches = trained[0].rows("lake/files/bronze/batches")
     assert {row["name"] for row in batches if row["batch"] == 2} == {LATER, NEW}
     assert_equal(trained)
+
+
+def test_every_source_reads_the_rows_that_it_reads_on_a_local_disk(cluster: Hadoop, tmp_path: Path) -> None:
+    """Files of some megabytes: whoever takes HDFS's pieces for lines finds other rows."""
+    options = files_source.Options(path=str(tmp_path), label="label", format="json")
+    texts = [f"{'a ship at sea, ' * 8}{number}" for number in range(20_000)]
+    written = {
+        "train.tab": "class\ttext\nd\tstring\nclass\t\n" + "".join(f"sea\t{text}\n" for text in texts),
+        "pos.txt": "".join(f"{text}\n" for text in texts),
+        "a.json": "".join(json.dumps({"text": text, "label": "sea"}) + "\n" for text in texts),
+        "a.csv": "text,label\n" + "".join(f'"{text}",sea\n' for text in texts),
+    }
+    readers: dict[str, Callable[[str], Iterator[Row]]] = {
+        "train.tab": tab.rows,
+        "pos.txt": lambda path: reviews_zh.rows(path, reviews_zh.Options()),
+        "a.json": lambda path: FORMATS["json"](path, options),
+        "a.csv": lambda path: FORMATS["csv"](path, options),
+    }
+    written |= {f"{name}.gz": written[name] for name in ("a.json", "a.csv")}
+    for name, content in written.items():
+        path, raw = tmp_path / name, content.encode()
+        path.write_bytes(gzip.compress(raw, 1) if name.endswith(".gz") else raw)
+        store.write(f"{cluster.address}/formats/{name}", path.read_bytes())
+        rows = readers[name.removesuffix(".gz")]
+        found = list(rows(f"{cluster.address}/formats/{name}"))
+        assert [row.text for row in found] == texts, name
+        assert found == list(rows(f"file://{path}")), name
 
 
 def test_a_name_node_that_does_not_answer_is_told_of(trained: tuple[Place, Place], tmp_path: Path) -> None:
