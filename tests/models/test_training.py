@@ -62,6 +62,13 @@ def test_the_same_seed_gives_bit_equal_weights_in_any_file_layout(tmp_path: Path
     assert digest(dataclasses.replace(task, train=dataclasses.replace(task.train, seed=1))) != first
 
 
+def test_moments_that_fade_are_zero_before_they_are_slow(tmp_path: Path) -> None:
+    """What is below float32's smallest normal number, 1.2e-38, takes a processor far longer."""
+    torch.set_flush_denormal(False)
+    fit(make_task(tmp_path, corpus(8)))
+    assert (torch.full((64,), 1e-38) * 0.1 == 0).all()
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_each_model_overfits_eight_documents(tmp_path: Path, name: str) -> None:
     """With its own settings: the labels are random, so it must know each document."""
