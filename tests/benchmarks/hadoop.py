@@ -23,7 +23,7 @@ from models.training.work import Work, prepare
 from pipelines import session
 from pipelines.config import DATA
 from tests.benchmarks.training import prepared, stream
-from tests.cluster.containers import SIZES, packed
+from tests.cluster.containers import ENVIRONMENT, SIZES, packed
 from tests.cluster.daemons import LOOPBACK
 from tests.cluster.hadoop import Hadoop, hadoop
 from tests.cluster.jars import class_path
@@ -40,13 +40,14 @@ def stages() -> list[dict[str, Any]]:
         for root in (cluster.address, f"file://{folder}"):
             for name in ("train.tab", "test.tab"):
                 store.write(f"{root}/newsgroups/{name}", (DATA / "newsgroups" / name).read_bytes())
-        on_yarn = ["--master", "yarn", "--deploy-mode", "client"]
-        for name, value in (SIZES | packed() | {"spark.executor.memoryOverhead": "3g"}).items():
-            on_yarn += ["--conf", f"{name}={value}"]
+        store.write(f"{cluster.address}/textmill/{ENVIRONMENT.name}", ENVIRONMENT.read_bytes())
+        there = on_yarn(packed(f"hdfs:///textmill/{ENVIRONMENT.name}"))
         places = {
             "local disk": (f"file://{folder}", LOCAL),
             "HDFS": (cluster.address, LOCAL),
-            "HDFS and YARN": (cluster.address, on_yarn),
+            "HDFS and YARN, the environment from this machine": (cluster.address, on_yarn(packed())),
+            "HDFS and YARN, the environment from HDFS": (cluster.address, there),
+            "the same again, the environment on its nodes": (cluster.address, there),
         }
         rows: list[dict[str, Any]] = []
         for number, (name, (root, options)) in enumerate(places.items()):
@@ -55,6 +56,14 @@ def stages() -> list[dict[str, Any]]:
     first = rows[0]
     ratios = [{key: round(row[key] / first[key], 2) for key in first if key != "on" and first[key]} for row in rows[1:]]
     return [*rows, *({"on": f"{row['on']}, local disk = 1"} | each for row, each in zip(rows[1:], ratios, strict=True))]
+
+
+def on_yarn(settings: dict[str, str]) -> list[str]:
+    """spark-submit's options for executors that have room for a rank."""
+    options = ["--master", "yarn", "--deploy-mode", "client"]
+    for name, value in (SIZES | settings | {"spark.executor.memoryOverhead": "3g"}).items():
+        options += ["--conf", f"{name}={value}"]
+    return options
 
 
 def seconds(cluster: Hadoop, options: list[str], arguments: list[str]) -> dict[str, Any]:

@@ -22,12 +22,12 @@ SIZES = {
 }
 
 
-def packed() -> dict[str, str]:
-    """The packed environment; its Python's own libraries are the standard ones alone."""
+def packed(archive: str = str(ENVIRONMENT)) -> dict[str, str]:
+    """The packed environment, from wherever it is; its Python's own libraries are the standard ones alone."""
     assert ENVIRONMENT.exists(), "make pack has not been called"
     assert subprocess.run([BARE, "-c", "import pyarrow"], capture_output=True, check=False).returncode
     return {
-        "spark.yarn.dist.archives": f"{ENVIRONMENT}#environment",
+        "spark.yarn.dist.archives": f"{archive}#environment",
         "spark.pyspark.python": "./environment/bin/python",
         "spark.pyspark.driver.python": sys.executable,
     }

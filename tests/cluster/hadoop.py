@@ -167,7 +167,10 @@ def takes_writes(address: str) -> bool:
 
 def _daemon(place: Path, name: str, host: Host, jars: str, site: sites.Sites) -> Daemon:
     sites.write_sites(place / "conf", site)
-    return Daemon(name, place, host, {"HADOOP_CONF_DIR": str(place / "conf"), "SPARK_DIST_CLASSPATH": jars} | HEAP)
+    (place / "tmp").mkdir()
+    variables = {"HADOOP_CONF_DIR": str(place / "conf"), "SPARK_DIST_CLASSPATH": jars}
+    variables["JDK_JAVA_OPTIONS"] = f"-Djava.io.tmpdir={place / 'tmp'}"  # one that is killed leaves nothing elsewhere
+    return Daemon(name, place, host, variables | HEAP)
 
 
 def _format(first: Daemon) -> None:

@@ -96,6 +96,7 @@ def resource_manager(hdfs: Sites, host: Host, place: Path) -> Sites:
         YARN: {f"yarn.resourcemanager.{name}": _free(host) for name in names}
         | {
             "yarn.resourcemanager.hostname": host.address,
+            "yarn.node-attribute.fs-store.root-dir": str(place / "attributes"),
             "yarn.scheduler.minimum-allocation-mb": "256",
             # A NodeManager that is gone is known to be so after a quarter of a minute, not after ten.
             "yarn.nm.liveness-monitor.expiry-interval-ms": "15000",

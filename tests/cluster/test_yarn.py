@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from models.training import files as store
-from tests.cluster.containers import SIZES, code_alone, packed
+from tests.cluster.containers import ENVIRONMENT, SIZES, code_alone, packed
 from tests.cluster.daemons import LOOPBACK
 from tests.cluster.hadoop import Hadoop, hadoop
 from tests.cluster.jars import class_path
@@ -61,11 +61,15 @@ def assert_trained(cluster: Hadoop, report: dict[str, Any]) -> None:
 
 
 def test_client_mode_with_a_packed_environment(cluster: Hadoop) -> None:
-    done = submit(cluster, "client", packed())
+    """It lies on HDFS, where everybody may read it: each node brings it once, and keeps it for what comes later."""
+    store.write(f"{cluster.address}/textmill/{ENVIRONMENT.name}", ENVIRONMENT.read_bytes())
+    done = submit(cluster, "client", packed(f"hdfs:///textmill/{ENVIRONMENT.name}"))
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     report = last_json(done.stdout)
     assert_trained(cluster, report)
     assert report["rows"] == {"read": 101, "kept": 100, "quarantined": 1, "duplicates": 0, "two_labels": 0}
+    for manager in cluster.node_managers:
+        assert len(list(manager.folder.glob(f"local/filecache/*/{ENVIRONMENT.name}"))) == 1, "not kept for all"
 
 
 def test_cluster_mode_with_our_code_alone(cluster: Hadoop, tmp_path: Path) -> None:
