@@ -43,8 +43,8 @@ def absolute(path: str) -> str:
 
 
 def plain(path: str) -> str:
-    """Hadoop's way to write an address (`file:/a`), as ours (`file:///a`)."""
-    return "file:///" + path.removeprefix("file:").lstrip("/") if path.startswith("file:") else path
+    """Hadoop's way to write an address (`file:/a`, `hdfs:/a`), as ours (`file:///a`)."""
+    return re.sub(r"^(file|hdfs):/(?!/)", r"\1:///", path)
 
 
 def located(path: str) -> str:

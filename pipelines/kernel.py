@@ -5,18 +5,21 @@ become rows in one commit. Java's names are Kernel's (https://docs.delta.io/delt
 """
 
 import json
+import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
 Key = int | str
+ROOT = r"^[a-z0-9]+:(//[^/]*)?(?=/)"  # what stands before an address's path
 PROPERTIES = {
     "delta.appendOnly": "true",  # old rows are never rewritten
     # Statistics of the leading column alone: nobody looks for the minimum of a text.
@@ -89,8 +92,21 @@ def listed(spark: SparkSession, path: str, column: str) -> list[DataFile]:
     """A table's files, by the least value in `column`, its first."""
     found = _snapshot(spark, path)
     return sorted(
-        (_described(item, column) for item in _added(spark, found)), key=lambda item: (item.bounds, item.name)
+        (_described(path, item, column) for item in _added(spark, found)), key=lambda item: (item.bounds, item.name)
     )
+
+
+def below(path: str, named: str) -> str:
+    """A file's name below its table's folder, of what the log calls it: that name, or a whole address.
+
+    Raises:
+        AssertionError: the file lies elsewhere.
+    """
+    if not re.match(ROOT, named):
+        return named
+    folder, place = re.sub(ROOT, "", path) + "/", re.sub(ROOT, "", unquote(named))
+    assert place.startswith(folder), f"{path} has a file elsewhere: {named}"
+    return place.removeprefix(folder)
 
 
 def commit(
@@ -124,7 +140,8 @@ def commit(
         opened = builder.build(engine)
         state = opened.getTransactionState(engine)
         context = kernel.Transaction.getWriteContext(engine, state, {})
-        statuses = _iterator(spark, [_status(spark, path, item, schema[0].name) for item in added])
+        root = str(engine.getFileSystemClient().resolvePath(path))
+        statuses = _iterator(spark, [_status(spark, root, item, schema[0].name) for item in added])
         actions = kernel.Transaction.generateAppendActions(engine, state, statuses, context)
         done = opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(actions))
     except Py4JJavaError as error:
@@ -164,7 +181,7 @@ def replace(
         builder = kernel.Table.forPath(engine, path).createTransactionBuilder(engine, "textmill", kernel.MANUAL_UPDATE)
         builder = builder.withTransactionId(engine, *transaction)
         opened = (builder.withTableProperties(engine, dict(more)) if more else builder).build(engine)
-        old = [item for item in _added(spark, _snapshot(spark, path)) if item.getPath() in removed]
+        old = [item for item in _added(spark, _snapshot(spark, path)) if below(path, item.getPath()) in removed]
         if len(old) < len(removed):
             return False
         now = kernel.Optional.of(int(time.time() * 1000))
@@ -191,20 +208,23 @@ def _added(spark: SparkSession, found: Any) -> Iterator[Any]:
             yield kernel.actions.AddFile(batch.next().getStruct(kernel.ScanFiles.ADD_FILE_ORDINAL))
 
 
-def _described(item: Any, column: str) -> DataFile:
+def _described(path: str, item: Any, column: str) -> DataFile:
     told = json.loads(item.getStatsJson().get())
     bounds = told["minValues"][column], told["maxValues"][column]
-    return DataFile(str(item.getPath()), item.getSize(), item.getModificationTime(), told["numRecords"], bounds)
+    name = below(path, str(item.getPath()))
+    return DataFile(name, item.getSize(), item.getModificationTime(), told["numRecords"], bounds)
 
 
 def _add(spark: SparkSession, path: str, item: DataFile, column: str) -> Any:
     """A file as the log takes it, which changes no content."""
     kernel = _kernel(spark)
     nothing = kernel.Optional.empty()
-    schema, root = _snapshot(spark, path).getSchema(), kernel.URI(path)
-    status = _status(spark, path, item, column)
+    schema, root = _snapshot(spark, path).getSchema(), str(kernel.engine.getFileSystemClient().resolvePath(path))
+    status = _status(spark, root, item, column)
     # No partition, no new data, no tags.
-    added = kernel.actions.AddFile.convertDataFileStatus(schema, root, status, {}, False, {}, nothing, nothing, nothing)
+    added = kernel.actions.AddFile.convertDataFileStatus(
+        schema, kernel.Path(root).toUri(), status, {}, False, {}, nothing, nothing, nothing
+    )
     return added.toRow()
 
 
@@ -218,7 +238,10 @@ def _snapshot(spark: SparkSession, path: str) -> Any:
 
 
 def _status(spark: SparkSession, path: str, item: DataFile, column: str) -> Any:
-    """A file as Kernel takes it, with statistics: its number of rows, and the bounds of its first column."""
+    """A file as Kernel takes it, with statistics: its number of rows, and the bounds of its first column.
+
+    Kernel notes a name below the table's folder where `path` is as it has resolved it itself, else the whole address.
+    """
     kernel = _kernel(spark)
     place = kernel.Column(column)
     least, greatest = ({place: _literal(spark, bound)} for bound in item.bounds)
@@ -255,7 +278,7 @@ class _Kernel:
     WRITE: Any
     MANUAL_UPDATE: Any
     actions: Any
-    URI: Any
+    Path: Any
     Column: Any
     Literal: Any
     Predicate: Any
@@ -282,7 +305,7 @@ def _kernel(spark: SparkSession) -> _Kernel:
         WRITE=operation.WRITE,
         MANUAL_UPDATE=operation.MANUAL_UPDATE,
         actions=root.internal.actions,
-        URI=spark._jvm.java.net.URI,
+        Path=spark._jvm.org.apache.hadoop.fs.Path,
         Column=expressions.Column,
         Literal=expressions.Literal,
         Predicate=expressions.Predicate,

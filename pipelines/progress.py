@@ -4,8 +4,8 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr
 from typing import Any, Protocol, TextIO
 
 from pyspark.sql import SparkSession
@@ -44,14 +44,29 @@ class Line:
             self.dirty = False
 
 
-@contextmanager
-def step(spark: SparkSession, what: str) -> Iterator[None]:
+def step(spark: SparkSession, what: str) -> AbstractContextManager[None]:
     """Report a step that Spark works on: how many of its tasks are done, and its seconds in the end."""
+    return _watched(what, lambda: _tasks(spark))
+
+
+def wait(what: str) -> AbstractContextManager[None]:
+    """Report a step that tells nothing of itself: the seconds that it has taken."""
+    began = time.monotonic()
+    return _watched(what, lambda: f"{time.monotonic() - began:.0f} s")
+
+
+@contextmanager
+def _watched(what: str, state: Callable[[], str]) -> Iterator[None]:
     line = Line(sys.stderr)
     began = time.monotonic()
     done = threading.Event()
     line.show(what)
-    watcher = threading.Thread(target=_watch, args=(spark, what, line, done), daemon=True)
+
+    def watch() -> None:
+        while not done.wait(LIVE_SECONDS):
+            line.show(f"{what} … {state()}")
+
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
         yield
@@ -127,10 +142,9 @@ def _described(state: dict[str, Any]) -> str:
     return text if accuracy is None else f"{text}, validation accuracy {accuracy:.4f}"
 
 
-def _watch(spark: SparkSession, what: str, line: Line, done: threading.Event) -> None:
+def _tasks(spark: SparkSession) -> str:
     tracker = spark.sparkContext.statusTracker()
-    while not done.wait(LIVE_SECONDS):
-        stages = [tracker.getStageInfo(number) for number in tracker.getActiveStageIds()]
-        finished = sum(stage.numCompletedTasks for stage in stages if stage)
-        tasks = sum(stage.numTasks for stage in stages if stage)
-        line.show(f"{what} … {finished}/{tasks} tasks")
+    stages = [tracker.getStageInfo(number) for number in tracker.getActiveStageIds()]
+    finished = sum(stage.numCompletedTasks for stage in stages if stage)
+    tasks = sum(stage.numTasks for stage in stages if stage)
+    return f"{finished}/{tasks} tasks"

@@ -70,5 +70,5 @@ def removals(folder: str, found: list[tuple[str, int, int]], horizon: int) -> di
         if name.startswith(LOG) and name.endswith(".json") and not is_temporary(name) and modified >= horizon - CLOCKS:
             actions: list[dict[str, Any]] = [json.loads(line) for line in store.read(f"{folder}/{name}").splitlines()]
             removed = [action["remove"] for action in actions if "remove" in action]
-            told |= {item["path"]: int(item["deletionTimestamp"]) for item in removed}
+            told |= {kernel.below(folder, item["path"]): int(item["deletionTimestamp"]) for item in removed}
     return told

@@ -56,6 +56,14 @@ def test_a_users_mistake_is_one_line_and_status_2(tmp_path: Path, job: str, argu
     assert not (tmp_path / "lake").exists()
 
 
+def test_settings_that_spark_refuses_are_one_line_and_status_2(tmp_path: Path) -> None:
+    done = submit("ingest", f"lake={tmp_path}/lake", master="local[two]")
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("textmill: Spark does not start: Could not parse Master URL")
+    assert "Traceback" not in done.stderr
+
+
 def test_too_many_ranks_are_told_of_before_any_work(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^train\.ranks=3 needs as many free task slots; Spark has 2$"):
         train.run(spark, load([*small(tmp_path), "train.ranks=3"]))

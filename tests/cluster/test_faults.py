@@ -63,8 +63,8 @@ def test_the_name_node_is_killed_and_comes_back(spark: SparkSession, disturbed: 
 def test_the_driver_is_killed_and_submitted_again(spark: SparkSession, disturbed: Disturbed, moment: str) -> None:
     disturbed.start()
     disturbed.until(moment)
-    before = disturbed.marks()
     disturbed.kill()
+    before = disturbed.at_rest()
     disturbed.start()
     show(f"driver killed and submitted again, {moment}", disturbed.recovery_s(before))
     disturbed.assert_like_undisturbed(spark, disturbed.end())

@@ -20,6 +20,8 @@ from pipelines import tab
 from pipelines.formats import FORMATS, Row
 from pipelines.sources import files as files_source
 from pipelines.sources import reviews_zh
+from tests.cluster import sites
+from tests.cluster.daemons import free_port
 from tests.cluster.hadoop import Hadoop, hdfs
 from tests.cluster.jars import HADOOP, class_path
 from tests.conftest import documents, last_json, write_json
@@ -30,6 +32,7 @@ pytestmark = pytest.mark.cluster
 # Names that a client which takes them for URLs would shorten or decode: both of the last two would be "new ".
 FIRST, SECOND, LATER, NEW = "a.json", "sub/b 50%25 é.json", "new #1.json", "new #2?.json"
 RUN = "first"
+HA = "org.apache.hadoop.hdfs.server.namenode.ha"
 MEASURED = ("train.documents_per_second", "train.memory_mb")  # of the table `metrics`
 
 
@@ -88,7 +91,7 @@ class Place:
 
     def address(self, path: str) -> str:
         """The address of a path that a listing gave."""
-        return f"{self.root if self.conf else 'file://'}{path}"
+        return f"{'/'.join(self.root.split('/')[:3]) if self.conf else 'file://'}{path}"
 
     def tables(self) -> list[str]:
         """The names of the lake's Delta tables, but that of the reports, which hold seconds."""
@@ -166,6 +169,46 @@ def test_a_second_run_takes_the_new_files_alone(trained: tuple[Place, Place], tm
     batches = trained[0].rows("lake/files/bronze/batches")
     assert {row["name"] for row in batches if row["batch"] == 2} == {LATER, NEW}
     assert_equal(trained)
+
+
+def name_service(cluster: Hadoop, conf: Path) -> None:
+    """The clients' configuration as on most clusters: a name for two NameNodes, of which the first is down."""
+    names = {
+        "dfs.nameservices": "text",
+        "dfs.ha.namenodes.text": "down,up",
+        "dfs.namenode.rpc-address.text.down": f"127.0.0.1:{free_port()}",
+        "dfs.namenode.rpc-address.text.up": cluster.address.removeprefix("hdfs://"),
+        "dfs.client.failover.proxy.provider.text": f"{HA}.ConfiguredFailoverProxyProvider",
+        "dfs.client.failover.max.attempts": "15",
+    }
+    sites.write_sites(conf, sites.merged(sites.clients("hdfs://text", 1), {sites.HDFS: names}))
+
+
+def test_a_name_service_that_addresses_leave_out(
+    cluster: Hadoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log calls its files by name, as for any other lake: `maintain` would take others for nobody's."""
+    name_service(cluster, tmp_path / "conf")
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path / "conf"))
+    place = Place("hdfs://text/service", tmp_path / "conf")
+    lake = ["lake=hdfs:///service/lake", "dataset=files", "maintain.retention_hours=0"]
+    source = ["source=files", "source.path=hdfs:///service/in", "source.format=json", "source.label=label"]
+    for number in range(4):
+        place.put(f"in/{number}.json", documents(20, start=number * 20), tmp_path)
+        if number < 3:
+            place.run("ingest", *lake, *source)
+    report = place.run("train", *lake, *source, "train.ranks=2", "train.epochs=3")
+    assert report["rows"]["read"] == 80
+    assert report["train"]["ranks"] == 2
+    rows = place.table("lake/files/bronze/documents")
+    assert place.run("maintain", *lake)["files"]["bronze/documents"] == [4, 1]
+    assert place.table("lake/files/bronze/documents") == rows
+    files, root = store.locate(f"{place.root}/lake")
+    logs = [
+        store.read(place.address(path)) for path in files.find(root) if path.endswith(".json") and "/_delta" in path
+    ]
+    assert len(logs) > 9
+    assert not any(b'"path":"hdfs:' in log for log in logs)
 
 
 def test_every_source_reads_the_rows_that_it_reads_on_a_local_disk(cluster: Hadoop, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster.standalone import Standalone, standalone
 from tests.conftest import last_json
-from tests.jobs import small
+from tests.jobs import small, submit
 
 pytestmark = pytest.mark.cluster
 
@@ -39,3 +39,12 @@ def test_more_ranks_than_workers_are_told_of(cluster: Standalone, folder: Path) 
     assert done.returncode == 2, done.stderr[-3000:]
     assert done.stderr.strip().splitlines()[-1] == "textmill: train.ranks=3 needs as many free task slots; Spark has 2"
     cluster.assert_idle()
+
+
+def test_a_master_that_does_not_answer_is_told_of(tmp_path: Path) -> None:
+    """Spark gives it up after a minute: status 1, for nobody made a mistake."""
+    done = submit("train", *small(tmp_path), master="spark://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "textmill: Spark does not start: its master is gone" in done.stderr.strip().splitlines()[-1]
+    assert "starting Spark … " in done.stderr
+    assert "Traceback" not in done.stderr

@@ -78,6 +78,17 @@ def test_cluster_mode_with_our_code_alone(cluster: Hadoop, tmp_path: Path) -> No
     done = submit(cluster, "cluster", settings, f"report={report}")
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert_trained(cluster, last_json(store.read(report).decode()))
+    assert "(state: RUNNING)" in done.stderr, "the client tells nothing of a run that is elsewhere"
+    assert "Uploading" not in done.stderr
     failed = submit(cluster, "cluster", settings, f"report={report}", "snapshot=77")
     assert failed.returncode not in (0, None)
     assert last_json(store.read(report).decode())["status"] == "failed"
+
+
+def test_what_yarn_refuses_is_one_sentence(cluster: Hadoop) -> None:
+    done = submit(cluster, "client", {"spark.yarn.queue": "nowhere"})
+    assert done.returncode == 2, done.stderr[-3000:]
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("textmill: Spark does not start: Failed to submit application_")
+    assert last.endswith("to unknown queue: nowhere")
+    assert "Traceback" not in done.stderr

@@ -164,6 +164,27 @@ def test_what_a_run_under_way_reads_and_what_is_young_stays(
 
 
 @pytest.mark.spark
+def test_files_that_a_log_calls_by_whole_addresses_stay(
+    spark: SparkSession, tmp_path: Path, configured: Configure
+) -> None:
+    """Delta lets a log hold them, and ours did where a lake was `hdfs:///…`: they are files like any other."""
+    config = configured(*arguments(tmp_path, AT_ONCE, f"lake={tmp_path}/my lake"))
+    arrive(spark, config, tmp_path, range(1, 4))
+    before = rows_of(spark, config)
+    for log in (tmp_path / "my lake").rglob("_delta_log/*.json"):
+        place = f"file:{log.parent.parent}".replace(" ", "%20")
+        log.write_text(log.read_text().replace('"path":"part', f'"path":"{place}/part'))
+        (log.parent / f".{log.name}.crc").unlink()
+    for path in (tmp_path / "my lake").rglob("*.parquet"):
+        os.utime(path, (time.time() - 4000,) * 2)
+    assert maintain.run(spark, config)["status"] == "unchanged"
+    arrive(spark, config, tmp_path, range(4, 5))
+    before = rows_of(spark, config)
+    assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
+    assert rows_of(spark, config) == before | {RUNS.place: rows_of(spark, config)[RUNS.place]}
+
+
+@pytest.mark.spark
 def test_features_are_sorted_in_row_groups_of_the_usual_size(
     spark: SparkSession, tmp_path: Path, configured: Configure
 ) -> None:
