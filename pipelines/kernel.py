@@ -140,7 +140,7 @@ def commit(
         opened = builder.build(engine)
         state = opened.getTransactionState(engine)
         context = kernel.Transaction.getWriteContext(engine, state, {})
-        root = str(engine.getFileSystemClient().resolvePath(path))
+        root = _resolved(spark, path)
         statuses = _iterator(spark, [_status(spark, root, item, schema[0].name) for item in added])
         actions = kernel.Transaction.generateAppendActions(engine, state, statuses, context)
         done = opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(actions))
@@ -181,20 +181,21 @@ def replace(
         builder = kernel.Table.forPath(engine, path).createTransactionBuilder(engine, "textmill", kernel.MANUAL_UPDATE)
         builder = builder.withTransactionId(engine, *transaction)
         opened = (builder.withTableProperties(engine, dict(more)) if more else builder).build(engine)
-        old = [item for item in _added(spark, _snapshot(spark, path)) if below(path, item.getPath()) in removed]
+        found, root = _snapshot(spark, path), _resolved(spark, path)
+        old = [item for item in _added(spark, found) if below(path, item.getPath()) in removed]
         if len(old) < len(removed):
             return False
         now = kernel.Optional.of(int(time.time() * 1000))
         rows = [actions.SingleAction.createRemoveFileSingleAction(item.toRemoveFileRow(False, now)) for item in old]
-        rows += [actions.SingleAction.createAddFileSingleAction(_add(spark, path, item, column)) for item in added]
+        new = [_add(spark, found.getSchema(), root, item, column) for item in added]
+        rows += [actions.SingleAction.createAddFileSingleAction(item) for item in new]
         opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(_iterator(spark, rows)))
     except Py4JJavaError as error:
         if _is(error, "ConcurrentTransactionException"):
             return False
         raise
-    found = _snapshot(spark, path)
     with suppress(Py4JJavaError):  # a checkpoint is a convenience: readers need not look at what was removed
-        found.writeCheckpoint(engine)
+        _snapshot(spark, path).writeCheckpoint(engine)
     return True
 
 
@@ -215,17 +216,21 @@ def _described(path: str, item: Any, column: str) -> DataFile:
     return DataFile(name, item.getSize(), item.getModificationTime(), told["numRecords"], bounds)
 
 
-def _add(spark: SparkSession, path: str, item: DataFile, column: str) -> Any:
+def _add(spark: SparkSession, schema: Any, root: str, item: DataFile, column: str) -> Any:
     """A file as the log takes it, which changes no content."""
     kernel = _kernel(spark)
-    nothing = kernel.Optional.empty()
-    schema, root = _snapshot(spark, path).getSchema(), str(kernel.engine.getFileSystemClient().resolvePath(path))
+    nothing, place = kernel.Optional.empty(), kernel.Path(root).toUri()
     status = _status(spark, root, item, column)
     # No partition, no new data, no tags.
     added = kernel.actions.AddFile.convertDataFileStatus(
-        schema, kernel.Path(root).toUri(), status, {}, False, {}, nothing, nothing, nothing
+        schema, place, status, {}, False, {}, nothing, nothing, nothing
     )
     return added.toRow()
+
+
+def _resolved(spark: SparkSession, path: str) -> str:
+    """A table's folder as Kernel calls it. Of a file below another name it would note the whole address."""
+    return str(_kernel(spark).engine.getFileSystemClient().resolvePath(path))
 
 
 def _snapshot(spark: SparkSession, path: str) -> Any:
@@ -237,18 +242,15 @@ def _snapshot(spark: SparkSession, path: str) -> Any:
         raise
 
 
-def _status(spark: SparkSession, path: str, item: DataFile, column: str) -> Any:
-    """A file as Kernel takes it, with statistics: its number of rows, and the bounds of its first column.
-
-    Kernel notes a name below the table's folder where `path` is as it has resolved it itself, else the whole address.
-    """
+def _status(spark: SparkSession, root: str, item: DataFile, column: str) -> Any:
+    """A file as Kernel takes it, with statistics: its number of rows, and the bounds of its first column."""
     kernel = _kernel(spark)
     place = kernel.Column(column)
     least, greatest = ({place: _literal(spark, bound)} for bound in item.bounds)
     nothing = kernel.Optional.empty()
     statistics = kernel.DataFileStatistics(item.rows, least, greatest, {}, nothing)
     some = kernel.Optional.of(statistics)
-    return kernel.DataFileStatus(f"{path}/{item.name}", item.size, item.modified, some)
+    return kernel.DataFileStatus(f"{root}/{item.name}", item.size, item.modified, some)
 
 
 def _predicate(spark: SparkSession, sign: str, column: str, value: Key) -> Any:

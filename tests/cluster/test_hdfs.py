@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -91,7 +92,9 @@ class Place:
 
     def address(self, path: str) -> str:
         """The address of a path that a listing gave."""
-        return f"{'/'.join(self.root.split('/')[:3]) if self.conf else 'file://'}{path}"
+        host = re.match(r"\w+://[^/]*", self.root)
+        assert host
+        return f"{host[0]}{path}"
 
     def tables(self) -> list[str]:
         """The names of the lake's Delta tables, but that of the reports, which hold seconds."""

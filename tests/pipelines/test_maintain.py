@@ -178,6 +178,7 @@ def test_files_that_a_log_calls_by_whole_addresses_stay(
     for path in (tmp_path / "my lake").rglob("*.parquet"):
         os.utime(path, (time.time() - 4000,) * 2)
     assert maintain.run(spark, config)["status"] == "unchanged"
+    assert rows_of(spark, config) == before
     arrive(spark, config, tmp_path, range(4, 5))
     before = rows_of(spark, config)
     assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
