@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from models.dataset.inputs import Inputs
 from models.parts.layers import WordVectors, highest, mean
-from models.training.inputs import Inputs
-from models.training.settings import check
+from models.parts.option_checks import check
 
 READS = ("words",)
 

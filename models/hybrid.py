@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from models.attention import SelfAttention
+from models.dataset.inputs import Bags, Inputs
 from models.parts.layers import WordVectors, highest, mean
+from models.parts.option_checks import check
 from models.textcnn import check_widths
-from models.training.inputs import Bags, Inputs
-from models.training.settings import check
 
 READS = ("bags", "words")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from models.training.images import MODES
-from models.training.inputs import Inputs
-from models.training.settings import check
+from models.dataset.images import MODES
+from models.dataset.inputs import Inputs
+from models.parts.option_checks import check
 
 READS = ("image",)
 

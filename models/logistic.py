@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from models.training.inputs import Inputs
+from models.dataset.inputs import Inputs
 
 READS = ("bags",)
 

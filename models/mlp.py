@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from models.training.inputs import Inputs
-from models.training.settings import check
+from models.dataset.inputs import Inputs
+from models.parts.option_checks import check
 
 READS = ("bags",)
 ACTIVATIONS: dict[str, type[nn.Module]] = {

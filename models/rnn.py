@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.dataset.inputs import Inputs, Words
 from models.parts.layers import WordVectors, highest, mean
-from models.training.inputs import Inputs, Words
-from models.training.settings import check
+from models.parts.option_checks import check
 
 READS = ("words",)
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from models.dataset.inputs import Inputs
 from models.parts.layers import WordVectors, highest
-from models.training.inputs import Inputs
-from models.training.settings import check
+from models.parts.option_checks import check
 
 READS = ("words",)
 

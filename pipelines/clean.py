@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from pipelines import ingest, lock, report, scanning, writing
-from pipelines import lake as lakes
-from pipelines.command import main
-from pipelines.config import Config, Split, UserError
-from pipelines.lake import CLEAN, DOCUMENTS, Lake
-from pipelines.progress import step
-from pipelines.words import normalised
+from pipelines import ingest
+from pipelines.config import Config, Split
+from pipelines.errors import UserError
+from pipelines.job.cli import main
+from pipelines.job.progress import step
+from pipelines.lakehouse import locks, parquet_scan, parquet_writer, tables
+from pipelines.lakehouse.tables import CLEAN, DOCUMENTS, Lake
+from pipelines.text.tokenizer import normalised
+from pipelines.tracking import run_log
 
 SPLIT_KEY = "textmill.split"
 BRONZE = ["id", "text", "content", "labels", "target", "split", "digest"]  # what silver takes of a document
@@ -27,7 +29,7 @@ OLDER = ("batch", "id", "labels", "split", "published", "digest")  # what is com
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """`update`, with its report."""
-    return report.stage(spark, config, update(spark, config))
+    return run_log.stage(spark, config, update(spark, config))
 
 
 def update(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -37,17 +39,17 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
         UserError: the data set was divided by another `split.*`.
         Busy: another job has the data set.
     """
-    with lock.tables(spark, lakes.of(config).folder, config.overlapping):
+    with locks.tables(spark, tables.of(config).folder, config.overlapping):
         return advance(spark, config)
 
 
 def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
     """`update` for one who holds the data set's lock already."""
-    lake = lakes.of(config)
+    lake = tables.of(config)
     check_split(spark, lake, config.split)
     before = ingest.advance(spark, config)
     began = time.monotonic()
-    batches = list(range(1 + lakes.last_batch(spark, lake, CLEAN), 1 + lakes.last_batch(spark, lake, DOCUMENTS)))
+    batches = list(range(1 + tables.last_batch(spark, lake, CLEAN), 1 + tables.last_batch(spark, lake, DOCUMENTS)))
     two_labels = 0
     for batch in batches:
         with step(spark, f"clean: batch {batch}"):
@@ -67,21 +69,21 @@ def write(spark: SparkSession, lake: Lake, batch: int, split: Split) -> int:
     Spark finds the duplicates by what decides about a document, without its text: bronze has the digest. Workers then
     read each file of bronze, and write what stays of it.
     """
-    target = lakes.target(lake, CLEAN)
-    paths = {path.rsplit("/", 1)[-1]: path for path in lakes.addresses(spark, lake, DOCUMENTS, batch, batch)}
+    target = tables.target(lake, CLEAN)
+    paths = {path.rsplit("/", 1)[-1]: path for path in tables.file_paths(spark, lake, DOCUMENTS, batch, batch)}
     settings = {SPLIT_KEY: json.dumps(asdict(split), sort_keys=True)}
     if not paths:  # every row was rejected
-        lakes.commit(spark, lake, CLEAN, batch, [], more=settings)
+        tables.commit(spark, lake, CLEAN, batch, [], more=settings)
         return 0
-    rows = keys(lakes.read(spark, lake, DOCUMENTS, batch, batch))
+    rows = keys(tables.read(spark, lake, DOCUMENTS, batch, batch))
     if batch > 1:
-        older = lakes.read(spark, lake, CLEAN, last=batch - 1).select(*OLDER)
+        older = tables.read(spark, lake, CLEAN, last=batch - 1).select(*OLDER)
         same = older.join(rows.select("digest"), "digest", "left_semi")
         rows = rows.unionByName(same, allowMissingColumns=True)
     # Their number is given, or Spark would let one task do all of so few rows.
-    spread = decided(rows, batch).repartition(scanning.tasks(spark, len(paths)), "name")
-    told = writing.written(spread, cleaner(split, target, batch, paths))
-    lakes.commit(spark, lake, CLEAN, batch, told, more=settings)
+    spread = decided(rows, batch).repartition(parquet_scan.tasks(spark, len(paths)), "name")
+    told = parquet_writer.written(spread, cleaner(split, target, batch, paths))
+    tables.commit(spark, lake, CLEAN, batch, told, more=settings)
     return sum(item.get("two_labels", 0) for item in told)
 
 
@@ -104,16 +106,18 @@ def decided(rows: DataFrame, batch: int) -> DataFrame:
     )
 
 
-def cleaner(split: Split, target: writing.Target, batch: int, paths: dict[str, str]) -> writing.Worker:
+def cleaner(split: Split, target: parquet_writer.Target, batch: int, paths: dict[str, str]) -> parquet_writer.Worker:
     """A worker's function: `decided` rows -> `TOLD`; `paths` says where the file of a name lies."""
 
     def clean(files: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer = writing.Writer(target)
+        writer = parquet_writer.Writer(target)
         for row in (row for some in files for row in some.to_pylist()):
-            for documents in scanning.rows(paths[row["name"]], BRONZE, first=batch, last=batch, without=row["dropped"]):
-                yield from writing.told(writer.add(cleaned(documents, split)))
-            yield from writing.told([{"table": None, "two_labels": row["two_labels"]}])
-        yield from writing.told(writer.close())
+            for documents in parquet_scan.rows(
+                paths[row["name"]], BRONZE, first=batch, last=batch, without=row["dropped"]
+            ):
+                yield from parquet_writer.told(writer.add(cleaned(documents, split)))
+            yield from parquet_writer.told([{"table": None, "two_labels": row["two_labels"]}])
+        yield from parquet_writer.told(writer.close())
 
     return clean
 
@@ -134,7 +138,7 @@ def cleaned(documents: pa.RecordBatch, split: Split) -> pa.Table:
 def drawn(digest: str, split: Split) -> str:
     """The split of a text without a published one: a hash of the text and the salt decides.
 
-    Validation documents are drawn from train when a model reads, by class (`models.training.documents`).
+    Validation documents are drawn from train when a model reads, by class (`models.dataset.index`).
     """
     draw = hashlib.sha256(f"{split.salt}:{digest}".encode()).digest()
     return "test" if int.from_bytes(draw[:8]) < split.test * 2**64 else "train"
@@ -175,7 +179,7 @@ def survives() -> Column:
 
 def check_split(spark: SparkSession, lake: Lake, split: Split) -> None:
     """Refuse to mix two divisions in one data set."""
-    settings = json.loads(lakes.properties(spark, lake, CLEAN).get(SPLIT_KEY, "null"))
+    settings = json.loads(tables.properties(spark, lake, CLEAN).get(SPLIT_KEY, "null"))
     if settings and settings != asdict(split):
         given = " ".join(f"split.{key}={value}" for key, value in settings.items())
         raise UserError(f"the data set '{lake.dataset}' was divided with {given}; take these, or another dataset=")

@@ -11,16 +11,21 @@ from typing import Any
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from models.training import bundle as bundles
-from models.training import files as store
-from models.training import metrics, vocabulary, weights
-from models.training.documents import needed, stored
-from models.training.manifest import FILE as MANIFEST
-from pipelines import comparison, featurize, figures, lock, report, runs, scanning, scoring, train
-from pipelines import lake as lakes
-from pipelines.command import main
-from pipelines.config import Config, UserError, load
-from pipelines.lake import FEATURES, Lake
+from models.bundles import bundle as bundles
+from models.bundles import weights
+from models.bundles.manifest import FILE as MANIFEST
+from models.dataset import vocabulary
+from models.dataset.index import needed, stored
+from models.storage import files
+from models.training import metrics
+from pipelines import featurize, train
+from pipelines.config import Config, load
+from pipelines.errors import UserError
+from pipelines.evaluation import bundle_scoring, comparison_table, prediction_metrics
+from pipelines.job.cli import main
+from pipelines.lakehouse import locks, parquet_scan, tables
+from pipelines.lakehouse.tables import FEATURES, Lake
+from pipelines.tracking import run_identity, run_log
 
 LEVEL = 0.05  # below which a difference is called more than chance
 SAMPLE = 2000  # test documents whose scoring is timed
@@ -37,16 +42,16 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         UserError: no models, an unknown one, a key of the grid that none of them has; see `train.run`.
     """
     check(config)
-    lake, identity = lakes.of(config), report.new_run()
+    lake, identity = tables.of(config), run_log.new_run()
     before = featurize.update(spark, config)
     # Held so that `maintain` knows that somebody reads; no other job has this name.
-    with lock.run(spark, lake.folder, identity, config.overlapping):
+    with locks.run(spark, lake.folder, identity, config.overlapping):
         return held(spark, config, lake, identity, before)
 
 
 def held(spark: SparkSession, config: Config, lake: Lake, identity: str, before: dict[str, Any]) -> dict[str, Any]:
     """`run`, the tables up to date, as the report `before` says."""
-    snapshot = lakes.snapshot(spark, lake, config.snapshot)
+    snapshot = tables.snapshot(spark, lake, config.snapshot)
     began = time.monotonic()
     rows: list[dict[str, Any]] = []
     for name in config.models:
@@ -62,13 +67,13 @@ def held(spark: SparkSession, config: Config, lake: Lake, identity: str, before:
         "dataset": lake.dataset,
         "snapshot": snapshot["batch"],
         "trainings": rows,
-        "models": comparison.summaries(rows),
+        "models": comparison_table.summaries(rows),
         "differences": differences(spark, lake, snapshot, rows),
         "seconds": before["seconds"] | {"compare": round(time.monotonic() - began, 2)},
     }
-    report.keep(spark, lake, result)
+    run_log.keep(spark, lake, result)
     if config.output:
-        comparison.record(config, rows)
+        comparison_table.record(config, rows)
     return result
 
 
@@ -84,7 +89,7 @@ def check(config: Config) -> None:
         raise UserError(f"seeds must be 1 or more, not {config.seeds}")
     if len(set(config.models)) < len(config.models):
         raise UserError("models= names one model twice")
-    comparison.check(config.output)
+    comparison_table.check(config.output)
     for name in config.models:
         _check_labels(load([*config.arguments, f"model={name}"]), name)
     for axis in config.grid:
@@ -146,8 +151,8 @@ def search(spark: SparkSession, config: Config, name: str, snapshot: dict[str, A
 
 def trained(spark: SparkSession, config: Config, snapshot: dict[str, Any], *, job: str = train.TRAIN) -> dict[str, Any]:
     """The report of a training, which an earlier comparison may have finished or begun."""
-    identity = f"{job}-{config.names.model}-{config.train.seed}-{runs.digest(config, snapshot)}"
-    done = report.finished(spark, lakes.of(config), identity)
+    identity = f"{job}-{config.names.model}-{config.train.seed}-{run_identity.digest(config, snapshot)}"
+    done = run_log.finished(spark, tables.of(config), identity)
     return done or train.run(spark, dataclasses.replace(config, run=identity), job=job)
 
 
@@ -173,16 +178,16 @@ def row(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], done: dict[st
         "train_seconds": done["seconds"]["train"],
         "trained_per_second": round(trained["seen"] / trained["stepping"]),
         "scored_per_second": round(scored_per_second(spark, lake, snapshot, folder)),
-        "megabytes": round(sum(store.length(f"{folder}/{name}") for name in names) / 2**20, 1),
+        "megabytes": round(sum(files.length(f"{folder}/{name}") for name in names) / 2**20, 1),
     }
 
 
 def scored_per_second(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], folder: str) -> float:
     """Test documents a second that a bundle scores in one process, from decoded rows; the better of two passes."""
-    bundle = scoring.load(folder)
+    bundle = bundle_scoring.load(folder)
     columns = ["split", *needed(bundle.reads)]
-    for path in lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"]):
-        for found in scanning.rows(path, columns, last=snapshot["batch"]):
+    for path in tables.file_paths(spark, lake, FEATURES, last=snapshot["batch"]):
+        for found in parquet_scan.rows(path, columns, last=snapshot["batch"]):
             tests = found.filter(pc.equal(found["split"], "test")).slice(0, SAMPLE)
             if tests.num_rows:
                 return float(tests.num_rows / min(_seconds(bundle, tests) for _ in range(2)))
@@ -221,7 +226,7 @@ def correct(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], run: str)
     """The ids of the test documents that a run has right."""
     found: set[str] = set()
     columns = ["id", "labels", "predicted", "predicted_labels"]
-    for some in figures.predictions(spark, lake, run, snapshot["batch"], columns):
+    for some in prediction_metrics.predictions(spark, lake, run, snapshot["batch"], columns):
         for row in some.to_pylist():
             several = row["predicted_labels"]
             right = row["labels"][0] == row["predicted"] if several is None else {*row["labels"]} == {*several}
@@ -230,4 +235,4 @@ def correct(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], run: str)
 
 
 if __name__ == "__main__":
-    main("compare", run, __doc__, show=comparison.table)
+    main("compare", run, __doc__, show=comparison_table.table)

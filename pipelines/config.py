@@ -18,21 +18,15 @@ import yaml
 from omegaconf import DictConfig, OmegaConf, StringNode
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from models.dataset.tfidf import Options as TfidfOptions
+from models.storage import addresses
 from models.training.task import Options as TrainOptions
-from models.training.tfidf import Options as TfidfOptions
-from pipelines import files, words
+from pipelines.errors import UserError
+from pipelines.text import tokenizer
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 DATA = CONF.parent / "data"
 GROUPS = ("source", "features", "model")
-
-
-class UserError(ValueError):
-    """A mistake in arguments or input that the user can mend: one sentence, exit status 2."""
-
-
-class Busy(RuntimeError):
-    """Another job has what this one needs: one sentence, exit status 75, for a scheduler to try again later."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ class Config(Common):
     """One resolved configuration: `names` says which files of `conf/` it came from, `arguments` what was given."""
 
     source: Any = None
-    features: words.Options = field(default_factory=words.Options)
+    features: tokenizer.Options = field(default_factory=tokenizer.Options)
     model: Any = None
     split: Split = field(default_factory=Split)
     tfidf: TfidfOptions = field(default_factory=TfidfOptions)
@@ -122,7 +116,7 @@ class Config(Common):
             raise UserError("lake is empty")
         for key in ("lake", "bundle", "output", "report"):
             try:
-                files.absolute(getattr(self, key))
+                addresses.absolute(getattr(self, key))
             except ValueError as error:
                 raise UserError(f"{key}={error}") from error
 
@@ -172,7 +166,7 @@ def members(group: str) -> list[str]:
 def component(group: str, name: str) -> ModuleType:
     """The module that owns the `Options` of `group=name`."""
     places = {"source": "pipelines.sources.", "model": "models."}
-    return import_module(places[group] + name) if group in places else words
+    return import_module(places[group] + name) if group in places else tokenizer
 
 
 def help_text(job: str, summary: str) -> str:

@@ -5,13 +5,16 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from models.training import bundle as bundles
-from models.training import files as store
-from pipelines import evaluate, featurize, lock, report, scoring
-from pipelines import lake as lakes
-from pipelines.command import main
-from pipelines.config import Config, UserError
-from pipelines.lake import Lake
+from models.bundles import bundle
+from models.storage import files
+from pipelines import evaluate, featurize
+from pipelines.config import Config
+from pipelines.errors import UserError
+from pipelines.evaluation import bundle_scoring
+from pipelines.job.cli import main
+from pipelines.lakehouse import locks, tables
+from pipelines.lakehouse.tables import Lake
+from pipelines.tracking import run_log
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -22,24 +25,24 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """
     if len(config.bundles) < 2:
         raise UserError("bundles=[<folder>,<folder>,...] is missing: two bundles or more")
-    members = [scoring.folder(path) for path in config.bundles]
-    config = scoring.with_features(config, scoring.manifest(members[0]))
-    lake = lakes.of(config)
-    identity = config.run or report.new_run()
-    with lock.run(spark, lake.folder, identity, config.overlapping):
+    members = [bundle_scoring.folder(path) for path in config.bundles]
+    config = bundle_scoring.with_features(config, bundle_scoring.manifest(members[0]))
+    lake = tables.of(config)
+    identity = config.run or run_log.new_run()
+    with locks.run(spark, lake.folder, identity, config.overlapping):
         return held(spark, config, lake, identity, members)
 
 
 def held(spark: SparkSession, config: Config, lake: Lake, identity: str, members: list[str]) -> dict[str, Any]:
     """`run`, the new run held."""
     folder = f"{lake.folder}/bundles/{identity}"
-    if store.names(folder):
+    if files.names(folder):
         raise UserError(f"run={identity} is there already: {folder}")
-    before = report.rows(spark, config, featurize.update(spark, config))
-    snapshot = lakes.snapshot(spark, lake, config.snapshot)
+    before = run_log.rows(spark, config, featurize.update(spark, config))
+    snapshot = tables.snapshot(spark, lake, config.snapshot)
     began = time.monotonic()
     try:
-        bundles.unite(folder, members, models=scoring.known())
+        bundle.unite(folder, members, models=bundle_scoring.known())
     except ValueError as error:
         raise UserError(str(error)) from error
     scores = evaluate.score(spark, lake, folder, snapshot, identity)
@@ -47,7 +50,7 @@ def held(spark: SparkSession, config: Config, lake: Lake, identity: str, members
         "job": "ensemble",
         "status": "done",
         "run": identity,
-        "model": bundles.ENSEMBLE,
+        "model": bundle.ENSEMBLE,
         "source": config.names.source,
         "dataset": lake.dataset,
         "members": members,
@@ -57,7 +60,7 @@ def held(spark: SparkSession, config: Config, lake: Lake, identity: str, members
         "snapshot": snapshot["batch"],
         "bundle": folder,
     }
-    report.keep(spark, lake, result)
+    run_log.keep(spark, lake, result)
     return result
 
 

@@ -10,13 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from models.training.documents import needed, stored
-from pipelines import featurize, figures, lock, report, scanning, scoring, writing
-from pipelines import lake as lakes
-from pipelines.command import main
-from pipelines.config import Config, UserError
-from pipelines.lake import FEATURES, PREDICTIONS, Lake
-from pipelines.progress import step
+from models.dataset.index import needed, stored
+from pipelines import featurize
+from pipelines.config import Config
+from pipelines.errors import UserError
+from pipelines.evaluation import bundle_scoring, prediction_metrics
+from pipelines.job.cli import main
+from pipelines.job.progress import step
+from pipelines.lakehouse import locks, parquet_scan, parquet_writer, tables
+from pipelines.lakehouse.tables import FEATURES, PREDICTIONS, Lake
+from pipelines.tracking import run_log
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -28,13 +31,13 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """
     if not config.bundle:
         raise UserError("bundle=<folder> is missing: the bundle to evaluate")
-    manifest = scoring.manifest(config.bundle)
-    config = scoring.with_features(config, manifest)
-    lake = lakes.of(config)
-    before = report.rows(spark, config, featurize.update(spark, config))
-    snapshot = lakes.snapshot(spark, lake, config.snapshot)
-    identity = identified(lake, scoring.folder(config.bundle), manifest)
-    with lock.run(spark, lake.folder, identity, config.overlapping):
+    manifest = bundle_scoring.manifest(config.bundle)
+    config = bundle_scoring.with_features(config, manifest)
+    lake = tables.of(config)
+    before = run_log.rows(spark, config, featurize.update(spark, config))
+    snapshot = tables.snapshot(spark, lake, config.snapshot)
+    identity = identified(lake, bundle_scoring.folder(config.bundle), manifest)
+    with locks.run(spark, lake.folder, identity, config.overlapping):
         return held(spark, config, lake, snapshot, identity, before)
 
 
@@ -48,9 +51,9 @@ def held(
 ) -> dict[str, Any]:
     """`run`, the bundle's run held and the tables up to date, as the report `before` says."""
     began = time.monotonic()
-    manifest = scoring.manifest(config.bundle)
+    manifest = bundle_scoring.manifest(config.bundle)
     known = scored(spark, lake, identity, snapshot["batch"])
-    scores = score(spark, lake, scoring.folder(config.bundle), snapshot, identity)
+    scores = score(spark, lake, bundle_scoring.folder(config.bundle), snapshot, identity)
     result = {
         "job": "evaluate",
         "status": "unchanged" if known else "done",
@@ -62,10 +65,10 @@ def held(
         "rows": before["rows"],
         "seconds": before["seconds"] | {"evaluate": round(time.monotonic() - began, 2)},
         "snapshot": snapshot["batch"],
-        "bundle": scoring.folder(config.bundle),
+        "bundle": bundle_scoring.folder(config.bundle),
     }
     if not known:
-        report.keep(spark, lake, result)
+        run_log.keep(spark, lake, result)
     return result
 
 
@@ -79,7 +82,7 @@ def identified(lake: Lake, folder: str, manifest: dict[str, Any]) -> str:
 
 def scored(spark: SparkSession, lake: Lake, identity: str, snapshot: int) -> bool:
     """Whether the bundle's predictions for a snapshot are there."""
-    return lakes.last_batch(spark, lake, PREDICTIONS, f"{identity}/{snapshot}") > 0
+    return tables.last_batch(spark, lake, PREDICTIONS, f"{identity}/{snapshot}") > 0
 
 
 def score(
@@ -89,24 +92,26 @@ def score(
 
     None where there is none.
     """
-    paths = lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"])
-    target = lakes.target(lake, PREDICTIONS)
+    paths = tables.file_paths(spark, lake, FEATURES, last=snapshot["batch"])
+    target = tables.target(lake, PREDICTIONS)
     if not scored(spark, lake, identity, snapshot["batch"]):
         with step(spark, "evaluate: test documents"):
             predict = predictor(folder, identity, snapshot["batch"], paths, target.columns)
-            told = writing.written(scanning.spread(spark, paths), writing.chained(predict, writing.sink(target)))
-            lakes.commit(spark, lake, PREDICTIONS, identity, told, transaction=(f"{identity}/{snapshot['batch']}", 1))
-    return figures.of_run(spark, lake, identity, snapshot["batch"], scoring.manifest(folder))
+            told = parquet_writer.written(
+                parquet_scan.spread(spark, paths), parquet_writer.chained(predict, parquet_writer.sink(target))
+            )
+            tables.commit(spark, lake, PREDICTIONS, identity, told, transaction=(f"{identity}/{snapshot['batch']}", 1))
+    return prediction_metrics.of_run(spark, lake, identity, snapshot["batch"], bundle_scoring.manifest(folder))
 
 
-def predictor(folder: str, identity: str, snapshot: int, paths: list[str], columns: pa.Schema) -> writing.Worker:
+def predictor(folder: str, identity: str, snapshot: int, paths: list[str], columns: pa.Schema) -> parquet_writer.Worker:
     """A worker's function: numbers of files in `paths` -> `lake.PREDICTIONS`, for test documents of known truth."""
 
     def predict(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        bundle = scoring.loaded(folder)
+        bundle = bundle_scoring.loaded(folder)
         wanted = ["id", "split", "labels", "target", *needed(bundle.reads)]
-        for path in scanning.assigned(numbers, paths):
-            for rows in scanning.rows(path, wanted, last=snapshot):
+        for path in parquet_scan.assigned(numbers, paths):
+            for rows in parquet_scan.rows(path, wanted, last=snapshot):
                 labelled = pc.greater(pc.list_value_length(rows["labels"]), 0)
                 known = pc.is_valid(rows["target"]) if bundle.kind == "target" else labelled
                 if bundle.reads.image:
@@ -115,7 +120,7 @@ def predictor(folder: str, identity: str, snapshot: int, paths: list[str], colum
                 run, number = pa.scalar(identity), pa.scalar(snapshot, pa.int64())
                 named = [pa.repeat(value, tests.num_rows) for value in (run, number)]
                 given = [tests[name] for name in ("id", "labels", "target")]
-                found = [*named, *given, *scoring.answers(bundle, stored(tests)).columns]
+                found = [*named, *given, *bundle_scoring.answers(bundle, stored(tests)).columns]
                 yield pa.RecordBatch.from_arrays(found, schema=columns)
 
     return predict

@@ -11,13 +11,15 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from models.training import tfidf as weighting
-from pipelines import clean, lock, report, scanning, vocabulary, words, writing
-from pipelines import lake as lakes
-from pipelines.command import main
+from models.dataset import tfidf as weighting
+from pipelines import clean
 from pipelines.config import Config
-from pipelines.lake import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
-from pipelines.progress import step
+from pipelines.job.cli import main
+from pipelines.job.progress import step
+from pipelines.lakehouse import locks, parquet_scan, parquet_writer, tables, vocabulary
+from pipelines.lakehouse.tables import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
+from pipelines.text import tokenizer
+from pipelines.tracking import run_log
 
 SILVER = ("id", "text", "content", "split", "labels", "target")
 RUN_BYTES = 32 << 20  # of documents that are sorted together: a file of features, some twice as large in memory
@@ -32,7 +34,7 @@ CUT = pa.schema(
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """`update`, with its report."""
-    return report.stage(spark, config, update(spark, config))
+    return run_log.stage(spark, config, update(spark, config))
 
 
 def update(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -41,16 +43,16 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
     Raises:
         Busy: another job has the data set.
     """
-    with lock.tables(spark, lakes.of(config).folder, config.overlapping):
+    with locks.tables(spark, tables.of(config).folder, config.overlapping):
         return advance(spark, config)
 
 
 def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
     """`update` for one who holds the data set's lock already."""
-    lake = lakes.of(config)
+    lake = tables.of(config)
     before = clean.advance(spark, config)
     began = time.monotonic()
-    batches = list(range(1 + lakes.last_batch(spark, lake, SNAPSHOTS), 1 + lakes.last_batch(spark, lake, CLEAN)))
+    batches = list(range(1 + tables.last_batch(spark, lake, SNAPSHOTS), 1 + tables.last_batch(spark, lake, CLEAN)))
     for batch in batches:
         with step(spark, f"featurize: batch {batch}"):
             write(spark, lake, batch, config.features)
@@ -65,30 +67,34 @@ def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
     }
 
 
-def write(spark: SparkSession, lake: Lake, batch: int, options: words.Options) -> None:
+def write(spark: SparkSession, lake: Lake, batch: int, options: tokenizer.Options) -> None:
     """Featurize one batch in one job: features, vocabulary, and last the snapshot that publishes both."""
-    targets = lakes.target(lake, FEATURES), lakes.target(lake, VOCABULARY, order=("term",))
-    paths = lakes.addresses(spark, lake, CLEAN, batch, batch)
-    cut = scanning.spread(spark, paths).mapInArrow(cutter(options, targets[0], batch, paths), from_arrow_schema(CUT))
+    targets = tables.target(lake, FEATURES), tables.target(lake, VOCABULARY, order=("term",))
+    paths = tables.file_paths(spark, lake, CLEAN, batch, batch)
+    cut = parquet_scan.spread(spark, paths).mapInArrow(
+        cutter(options, targets[0], batch, paths), from_arrow_schema(CUT)
+    )
     summed = cut.groupBy("file", "term", "id").agg(F.sum("df").alias("df"), F.sum("count").alias("count"))
-    told = writing.written(summed, gatherer(targets[1], batch)) if paths else []
-    lakes.commit(spark, lake, FEATURES, batch, told)
-    lakes.commit(spark, lake, VOCABULARY, batch, told)
-    lakes.keep(spark, lake, SNAPSHOTS, batch, pa.Table.from_pylist([counted(spark, lake, batch, told)]))
+    told = parquet_writer.written(summed, gatherer(targets[1], batch)) if paths else []
+    tables.commit(spark, lake, FEATURES, batch, told)
+    tables.commit(spark, lake, VOCABULARY, batch, told)
+    tables.keep(spark, lake, SNAPSHOTS, batch, pa.Table.from_pylist([counted(spark, lake, batch, told)]))
 
 
-def cutter(options: words.Options, target: writing.Target, batch: int, paths: list[str]) -> writing.Worker:
+def cutter(
+    options: tokenizer.Options, target: parquet_writer.Target, batch: int, paths: list[str]
+) -> parquet_writer.Worker:
     """A worker's function: numbers of files in `paths` -> `CUT`."""
 
     def cut(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer = writing.Writer(target)
+        writer = parquet_writer.Writer(target)
         partial: list[pa.Table] = []
-        mine = scanning.assigned(numbers, paths)
-        documents = (rows for path in mine for rows in scanning.rows(path, SILVER, first=batch, last=batch))
+        mine = parquet_scan.assigned(numbers, paths)
+        documents = (rows for path in mine for rows in parquet_scan.rows(path, SILVER, first=batch, last=batch))
         for run in sorted_runs(documents):
             labels = {"labels": learnt(run)}
             for piece in _slices(run):
-                found = words.terms(piece["text"].fill_null("").to_pylist(), options)
+                found = tokenizer.terms(piece["text"].fill_null("").to_pylist(), options)
                 yield from _files(item | labels for item in writer.add(_features(piece, found, batch)))
                 partial.append(_vocabulary(found, piece["split"].to_numpy(zero_copy_only=False) == "train"))
             yield from _files(item | labels for item in writer.close())
@@ -118,7 +124,7 @@ def sorted_runs(documents: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 def _sorted(pending: list[pa.RecordBatch]) -> pa.RecordBatch:
     rows = pa.concat_batches(pending)
-    rows = rows.append_column("key", pa.array(words.term_ids(rows["id"])))
+    rows = rows.append_column("key", pa.array(tokenizer.term_ids(rows["id"])))
     rows = rows.append_column("tested", pc.equal(rows["split"], "test"))
     return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in ("tested", "key", "id")]))
 
@@ -131,24 +137,24 @@ def learnt(documents: pa.RecordBatch) -> list[str]:
     return found
 
 
-def gatherer(target: writing.Target, batch: int) -> writing.Worker:
+def gatherer(target: parquet_writer.Target, batch: int) -> parquet_writer.Worker:
     """A worker's function: `CUT`, summed -> `TOLD`: the terms are written, what is told of files is passed on."""
 
     def gather(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer = writing.Writer(target)
+        writer = parquet_writer.Writer(target)
         for rows in batches:
             terms = pc.is_null(rows["file"])
             yield rows.filter(pc.invert(terms)).select(["file"])
             table = pa.Table.from_batches([rows.filter(terms)])
-            yield from writing.told(writer.add(table.append_column("batch", _repeated(batch, table.num_rows))))
-        yield from writing.told(writer.close())
+            yield from parquet_writer.told(writer.add(table.append_column("batch", _repeated(batch, table.num_rows))))
+        yield from parquet_writer.told(writer.close())
 
     return gather
 
 
-def counted(spark: SparkSession, lake: Lake, batch: int, told: list[writing.Told]) -> dict[str, Any]:
+def counted(spark: SparkSession, lake: Lake, batch: int, told: list[parquet_writer.Told]) -> dict[str, Any]:
     """The row of `lake.SNAPSHOTS` that publishes everything up to a batch: the one before, and what is new."""
-    before = lakes.rows(spark, lake, SNAPSHOTS, batch - 1, batch - 1).to_pylist()
+    before = tables.rows(spark, lake, SNAPSHOTS, batch - 1, batch - 1).to_pylist()
     new = [item for item in told if item["table"] == FEATURES.place]
     numbers = {
         "documents": sum(item["rows"] for item in new),
@@ -160,8 +166,8 @@ def counted(spark: SparkSession, lake: Lake, batch: int, told: list[writing.Told
     labels = {label for source in (*before, *new) for label in source["labels"]}
     return numbers | {
         "labels": sorted(labels),
-        "features_version": lakes.version(spark, lake, FEATURES),
-        "vocabulary_version": lakes.version(spark, lake, VOCABULARY),
+        "features_version": tables.version(spark, lake, FEATURES),
+        "vocabulary_version": tables.version(spark, lake, VOCABULARY),
     }
 
 
@@ -176,7 +182,7 @@ def tfidf(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: we
     idf = F.log((snapshot["train"] + one) / (F.col("df") + one)) + 1
     frequency = F.log("count") + 1 if options.sublinear else F.col("count").cast("double")
     pairs = (
-        lakes.read(spark, lake, FEATURES, last=snapshot["batch"])
+        tables.read(spark, lake, FEATURES, last=snapshot["batch"])
         .select(
             F.col("id").alias("document"),
             F.explode(F.arrays_zip(F.col("terms").alias("id"), F.col("counts").alias("count"))),
@@ -203,7 +209,7 @@ def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         start = end
 
 
-def _features(piece: pa.RecordBatch, found: words.Terms, batch: int) -> pa.Table:
+def _features(piece: pa.RecordBatch, found: tokenizer.Terms, batch: int) -> pa.Table:
     """Documents as `lake.FEATURES`."""
     offsets = pa.array(found.offsets, pa.int32())
     positions = pa.array(found.word_offsets, pa.int32())
@@ -215,7 +221,7 @@ def _features(piece: pa.RecordBatch, found: words.Terms, batch: int) -> pa.Table
     return pa.table(columns)
 
 
-def _vocabulary(found: words.Terms, train: Any) -> pa.Table:
+def _vocabulary(found: tokenizer.Terms, train: Any) -> pa.Table:
     """Each term's train documents and occurrences in them; terms of other splits stand with zeros."""
     counted_here = np.repeat(train, np.diff(found.offsets))
     codes, size = found.codes[counted_here], len(found.ids)
@@ -230,8 +236,8 @@ def _summed(partial: list[pa.Table]) -> pa.Table:
     return table.rename_columns(["term", "id", "df", "count"])
 
 
-def _files(told: Iterable[writing.Told]) -> Iterator[pa.RecordBatch]:
-    for batch in writing.told(told):
+def _files(told: Iterable[parquet_writer.Told]) -> Iterator[pa.RecordBatch]:
+    for batch in parquet_writer.told(told):
         yield from _cut(pa.Table.from_batches([batch]))
 
 

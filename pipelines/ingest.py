@@ -13,17 +13,17 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipelines import lake as lakes
-from pipelines import lock, report, scanning, writing
-from pipelines.command import main
-from pipelines.config import Config, UserError, component
-from pipelines.files import Arrival, sha256
-from pipelines.formats import BrokenFile, Row, UnknownColumn, check_file
-from pipelines.lake import BATCHES, DOCUMENTS, QUARANTINE, Lake
-from pipelines.outage import Outage
-from pipelines.progress import step
-from pipelines.reading import AS_IT_IS, Step
-from pipelines.writing import TOLD
+from pipelines.config import Config, component
+from pipelines.errors import Outage, UserError
+from pipelines.job.cli import main
+from pipelines.job.progress import step
+from pipelines.lakehouse import locks, parquet_scan, parquet_writer, tables
+from pipelines.lakehouse.parquet_writer import TOLD
+from pipelines.lakehouse.tables import BATCHES, DOCUMENTS, QUARANTINE, Lake
+from pipelines.readers.formats import BrokenFile, Row, UnknownColumn, check_file
+from pipelines.readers.listing import Arrival, sha256
+from pipelines.readers.raw_documents import AS_IT_IS, Step
+from pipelines.tracking import run_log
 
 PROBED = pa.schema(
     {
@@ -39,7 +39,7 @@ JSON_SAMPLE = 1000  # rows that may lack a column before it is taken to be unkno
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """`update`, with its report."""
-    return report.stage(spark, config, update(spark, config))
+    return run_log.stage(spark, config, update(spark, config))
 
 
 def update(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -49,16 +49,16 @@ def update(spark: SparkSession, config: Config) -> dict[str, Any]:
         UserError: nothing at the path, an unknown column, an empty source; nothing is written then.
         Busy: another job has the data set.
     """
-    with lock.tables(spark, lakes.of(config).folder, config.overlapping):
+    with locks.tables(spark, tables.of(config).folder, config.overlapping):
         return advance(spark, config)
 
 
 def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
     """`update` for one who holds the data set's lock already."""
     began = time.monotonic()
-    lake = lakes.of(config)
-    first = 1 + lakes.last_batch(spark, lake, DOCUMENTS)
-    planned = lakes.last_batch(spark, lake, BATCHES)
+    lake = tables.of(config)
+    first = 1 + tables.last_batch(spark, lake, DOCUMENTS)
+    planned = tables.last_batch(spark, lake, BATCHES)
     taken = list(range(first, planned + 1))  # planned by a run that did not live to take them
     for batch in taken:
         take(spark, lake, batch)
@@ -71,14 +71,14 @@ def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
 
 def plan(spark: SparkSession, config: Config, lake: Lake, batch: int) -> bool:
     """Record which files batch `batch` takes; False, and nothing recorded, where there is nothing new."""
-    known = lakes.rows(spark, lake, BATCHES).select(["path", "size", "modified", "digest"]) if batch > 1 else None
+    known = tables.rows(spark, lake, BATCHES).select(["path", "size", "modified", "digest"]) if batch > 1 else None
     found = probed(spark, config, known)
     if not found.num_rows:
         return False
     settings = json.dumps(dataclasses.asdict(config.source), sort_keys=True)
     found = found.append_column("source", [[config.names.source] * found.num_rows])
     found = found.append_column("settings", [[settings] * found.num_rows])
-    return lakes.keep(spark, lake, BATCHES, batch, found.sort_by("path"))
+    return tables.keep(spark, lake, BATCHES, batch, found.sort_by("path"))
 
 
 def probed(spark: SparkSession, config: Config, known: pa.Table | None = None) -> pa.Table:
@@ -113,47 +113,47 @@ def probed(spark: SparkSession, config: Config, known: pa.Table | None = None) -
 
 def take(spark: SparkSession, lake: Lake, batch: int) -> None:
     """Write a planned batch: what was rejected, then the documents, whose commit says that it is taken."""
-    planned = lakes.rows(spark, lake, BATCHES, batch, batch)
+    planned = tables.rows(spark, lake, BATCHES, batch, batch)
     good = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
-    targets = lakes.target(lake, DOCUMENTS), lakes.target(lake, QUARANTINE)
+    targets = tables.target(lake, DOCUMENTS), tables.target(lake, QUARANTINE)
     with step(spark, f"ingest: batch {batch}, reading {good.num_rows:,} files"):
         told = _read(spark, lake, planned, good, batch, keeper(*targets, batch)) if good.num_rows else []
         bad_files = planned.filter(pc.is_valid(planned["problem"]))
         if bad_files.num_rows:
             rows = bad_files.append_column("row", pa.nulls(bad_files.num_rows, pa.int64()))
             rows = rows.append_column("reason", bad_files["problem"])
-            told.append(writing.write(targets[1], f"{targets[1].token}-files.parquet", rows))
+            told.append(parquet_writer.write(targets[1], f"{targets[1].token}-files.parquet", rows))
         # Readers look for the table even where nothing is wrong.
-        if any(item["table"] == QUARANTINE.place for item in told) or lakes.version(spark, lake, QUARANTINE) < 0:
-            lakes.commit(spark, lake, QUARANTINE, batch, told)
-        lakes.commit(spark, lake, DOCUMENTS, batch, told)
+        if any(item["table"] == QUARANTINE.place for item in told) or tables.version(spark, lake, QUARANTINE) < 0:
+            tables.commit(spark, lake, QUARANTINE, batch, told)
+        tables.commit(spark, lake, DOCUMENTS, batch, told)
 
 
 def _read(
-    spark: SparkSession, lake: Lake, planned: pa.Table, good: pa.Table, batch: int, keep: writing.Worker
-) -> list[writing.Told]:
+    spark: SparkSession, lake: Lake, planned: pa.Table, good: pa.Table, batch: int, keep: parquet_writer.Worker
+) -> list[parquet_writer.Told]:
     """Read a batch's good files through `keep`; what it tells of the files that it wrote."""
     source = component("source", planned["source"][0].as_py())
     options = source.Options(**json.loads(planned["settings"][0].as_py()))
-    spread = spark.createDataFrame(good).repartition(scanning.tasks(spark, good.num_rows))
+    spread = spark.createDataFrame(good).repartition(parquet_scan.tasks(spark, good.num_rows))
     if not getattr(options, "id", None):
-        return writing.collected(source.read(spark, spread, options, Step(keep, TOLD)))
+        return parquet_writer.collected(source.read(spark, spread, options, Step(keep, TOLD)))
     # Whether an id is known can be told of all rows together only.
     raw = source.read(spark, spread, options, AS_IT_IS)
-    return writing.written(with_conflicts(raw, lakes.read(spark, lake, DOCUMENTS, last=batch - 1)), keep)
+    return parquet_writer.written(with_conflicts(raw, tables.read(spark, lake, DOCUMENTS, last=batch - 1)), keep)
 
 
-def keeper(documents: writing.Target, quarantine: writing.Target, batch: int) -> writing.Worker:
+def keeper(documents: parquet_writer.Target, quarantine: parquet_writer.Target, batch: int) -> parquet_writer.Worker:
     """A worker's function: `reading.RAW` -> `TOLD`, the good rows written to one table and the bad ones to another."""
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        kept, rejected = writing.Writer(documents), writing.Writer(quarantine)
+        kept, rejected = parquet_writer.Writer(documents), parquet_writer.Writer(quarantine)
         for raw in batches:
             good = pc.is_null(raw["reason"])
-            yield from writing.told(kept.add(_as(raw.filter(good), documents.columns, batch)))
-            yield from writing.told(rejected.add(_as(raw.filter(pc.invert(good)), quarantine.columns, batch)))
-        yield from writing.told(kept.close())
-        yield from writing.told(rejected.close())
+            yield from parquet_writer.told(kept.add(_as(raw.filter(good), documents.columns, batch)))
+            yield from parquet_writer.told(rejected.add(_as(raw.filter(pc.invert(good)), quarantine.columns, batch)))
+        yield from parquet_writer.told(kept.close())
+        yield from parquet_writer.told(rejected.close())
 
     return work
 
@@ -191,7 +191,7 @@ def _probe(spark: SparkSession, fresh: pa.Table, config: Config) -> pa.Table:
             rows = [_probed(path, source.rows, options) for path in batch["path"].to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, PROBED)
 
-    paths = spark.createDataFrame(fresh.select(["path"])).repartition(scanning.tasks(spark, fresh.num_rows))
+    paths = spark.createDataFrame(fresh.select(["path"])).repartition(parquet_scan.tasks(spark, fresh.num_rows))
     return paths.mapInArrow(probe, from_arrow_schema(PROBED)).toArrow()
 
 

@@ -5,12 +5,15 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from pipelines import compaction, kernel, lock, report, vacuum
-from pipelines import lake as lakes
-from pipelines.command import main
-from pipelines.config import Config, UserError
-from pipelines.lake import TABLES, Lake
-from pipelines.progress import step
+from pipelines.config import Config
+from pipelines.errors import UserError
+from pipelines.job.cli import main
+from pipelines.job.progress import step
+from pipelines.lakehouse import delta_kernel, locks
+from pipelines.lakehouse import tables as lakes
+from pipelines.lakehouse.tables import TABLES, Lake
+from pipelines.maintenance import compaction, vacuum
+from pipelines.tracking import run_log
 
 
 def run(spark: SparkSession, config: Config) -> dict[str, Any]:
@@ -24,11 +27,11 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
         Busy: another job has it.
     """
     lake = lakes.of(config)
-    with lock.tables(spark, lake.folder, config.overlapping):
+    with locks.tables(spark, lake.folder, config.overlapping):
         result = held(spark, config, lake)
     if result["status"] == "done":
-        result["run"] = report.new_run()
-        report.keep(spark, lake, result)
+        result["run"] = run_log.new_run()
+        run_log.keep(spark, lake, result)
     return result
 
 
@@ -62,7 +65,7 @@ def held(spark: SparkSession, config: Config, lake: Lake) -> dict[str, Any]:
 
 def size(spark: SparkSession, lake: Lake, table: lakes.Table) -> tuple[int, int]:
     """A table's files and bytes in its newest state."""
-    found = kernel.listed(spark, lake.path(table), table.key)
+    found = delta_kernel.listed(spark, lake.path(table), table.key)
     return len(found), sum(item.size for item in found)
 
 

@@ -10,21 +10,27 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from models.training.encoding import Stored
-from models.training.ragged import Ragged
-from pipelines import files, ingest, kernel, scanning, scoring, words
-from pipelines.command import main
-from pipelines.config import Config, UserError, component
-from pipelines.progress import step
-from pipelines.reading import Step
-from pipelines.writing import Worker
+from models.dataset.encoder import Stored
+from models.dataset.ragged import Ragged
+from models.storage import addresses
+from pipelines import ingest
+from pipelines.config import Config, component
+from pipelines.errors import UserError
+from pipelines.evaluation import bundle_scoring
+from pipelines.job.cli import main
+from pipelines.job.progress import step
+from pipelines.lakehouse import delta_kernel, parquet_scan
+from pipelines.lakehouse.parquet_writer import Worker
+from pipelines.readers import listing
+from pipelines.readers.raw_documents import Step
+from pipelines.text import tokenizer
 
 OUTPUT = pa.schema(
     {
         "path": pa.string(),
         "row": pa.int64(),
         "id": pa.string(),
-        **{field.name: field.type for field in scoring.ANSWERS},
+        **{field.name: field.type for field in bundle_scoring.ANSWERS},
         "reason": pa.string(),
     }
 )
@@ -40,14 +46,14 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     """
     if not config.bundle or not config.output:
         raise UserError("bundle=<folder> and output=<table> are both needed")
-    manifest = scoring.manifest(config.bundle)
-    folder, output = scoring.folder(config.bundle), files.absolute(config.output).rstrip("/")
-    scoring.loaded(folder)  # a broken bundle is told of here, not by a worker
+    manifest = bundle_scoring.manifest(config.bundle)
+    folder, output = bundle_scoring.folder(config.bundle), addresses.absolute(config.output).rstrip("/")
+    bundle_scoring.loaded(folder)  # a broken bundle is told of here, not by a worker
     check_output(spark, output)
     began = time.monotonic()
     planned = ingest.probed(spark, dataclasses.replace(config, source=unlabelled(config.source)))
     with step(spark, f"predict: {planned.num_rows:,} files"):
-        rows = predicted(spark, config, planned, folder, scoring.features(manifest))
+        rows = predicted(spark, config, planned, folder, bundle_scoring.features(manifest))
         rows.write.format("delta").mode("overwrite").save(output)
     totals = spark.read.format("delta").load(output).agg(F.count("*"), F.count("reason")).first()
     assert totals
@@ -63,27 +69,29 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     }
 
 
-def predicted(spark: SparkSession, config: Config, planned: pa.Table, folder: str, options: words.Options) -> DataFrame:
+def predicted(
+    spark: SparkSession, config: Config, planned: pa.Table, folder: str, options: tokenizer.Options
+) -> DataFrame:
     """The planned files' rows as `OUTPUT`; a file that cannot be read is one row."""
     source = component("source", config.names.source)
     good = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
-    spread = spark.createDataFrame(good).repartition(scanning.tasks(spark, good.num_rows))
+    spread = spark.createDataFrame(good).repartition(parquet_scan.tasks(spark, good.num_rows))
     rows = source.read(spark, spread, unlabelled(config.source), Step(scorer(folder, options), OUTPUT))
     bad = spark.createDataFrame(planned.select(["path", "problem"])).where("problem is not null")
     return rows.unionByName(bad.withColumnRenamed("problem", "reason"), allowMissingColumns=True)
 
 
-def scorer(folder: str, options: words.Options) -> Worker:
+def scorer(folder: str, options: tokenizer.Options) -> Worker:
     """A worker's function: `reading.RAW` -> `OUTPUT`."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        bundle = scoring.loaded(folder)
+        bundle = bundle_scoring.loaded(folder)
         read = "content" if bundle.reads.image else "text"
         for batch in batches:
             missing = pc.if_else(pc.is_null(batch[read]), f"no {'image' if bundle.reads.image else 'text'}", None)
             reason = pc.coalesce(batch["reason"], missing)
             readable = pc.is_null(reason)
-            answers = scoring.answers(bundle, _stored(batch.filter(readable), options))
+            answers = bundle_scoring.answers(bundle, _stored(batch.filter(readable), options))
             place = pc.if_else(readable, pc.subtract(pc.cumulative_sum(readable.cast(pa.int64())), 1), None)
             said = [column.take(place) for column in answers.columns]
             named = [batch[name] for name in ("path", "row", "id")]
@@ -92,9 +100,9 @@ def scorer(folder: str, options: words.Options) -> Worker:
     return score
 
 
-def _stored(rows: pa.RecordBatch, options: words.Options) -> Stored:
+def _stored(rows: pa.RecordBatch, options: tokenizer.Options) -> Stored:
     """`reading.RAW` as a bundle wants it."""
-    found = words.terms([words.normalise(text or "") for text in rows["text"].to_pylist()], options)
+    found = tokenizer.terms([tokenizer.normalise(text or "") for text in rows["text"].to_pylist()], options)
     terms = Ragged((found.ids[found.codes], found.counts), found.offsets)
     return Stored(terms, Ragged((found.words,), found.word_offsets), rows["content"])
 
@@ -113,10 +121,10 @@ def check_output(spark: SparkSession, output: str) -> None:
         UserError: something else is there.
     """
     try:
-        found = files.listing(output)
+        found = listing.listing(output)
     except FileNotFoundError:
         return
-    columns = spark.read.format("delta").load(output).columns if kernel.version(spark, output) >= 0 else None
+    columns = spark.read.format("delta").load(output).columns if delta_kernel.version(spark, output) >= 0 else None
     if found and columns != OUTPUT.names:
         raise UserError(f"output={output} holds something else; name a new folder")
 

@@ -9,21 +9,25 @@ from typing import Any
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from models.training import architecture, checkpoint, history
-from models.training import bundle as bundles
-from models.training import files as store
-from models.training.manifest import FILE as MANIFEST
-from models.training.proof import RankFailure
+from models.bundles import architecture, bundle
+from models.bundles.manifest import FILE as MANIFEST
+from models.dataset.vocabulary import FILE as VOCABULARY_FILE
+from models.ranks.exit_records import RankFailure
+from models.storage import files
+from models.training import checkpoint, history
 from models.training.task import Task
-from models.training.vocabulary import FILE as VOCABULARY_FILE
-from pipelines import evaluate, featurize, launcher, lock, memory, progress, report, runs, vocabulary
-from pipelines import lake as lakes
-from pipelines.command import main
-from pipelines.config import Config, UserError
-from pipelines.lake import FEATURES, Lake
-from pipelines.progress import step
+from pipelines import evaluate, featurize
+from pipelines.config import Config
+from pipelines.errors import UserError
+from pipelines.job import progress
+from pipelines.job.cli import main
+from pipelines.job.progress import step
+from pipelines.lakehouse import locks, tables, vocabulary
+from pipelines.lakehouse.tables import FEATURES, Lake
+from pipelines.launch import launcher, rank_memory
+from pipelines.tracking import run_identity, run_log
 
-TRAIN, SEARCH = report.TRAININGS
+TRAIN, SEARCH = run_log.TRAININGS
 
 
 def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, Any]:
@@ -38,12 +42,12 @@ def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, A
         Busy: another job has the data set or the run.
         RankFailure: see `launcher.launch`; it is kept in `runs`.
     """
-    lake = lakes.of(config)
+    lake = tables.of(config)
     launcher.check(spark, config.train.ranks, lake.root)
-    before = report.rows(spark, config, featurize.update(spark, config))
-    identity = config.run or report.new_run()
-    with lock.run(spark, lake.folder, identity, config.overlapping) as waited:
-        done = report.finished(spark, lake, identity) if config.run else None
+    before = run_log.rows(spark, config, featurize.update(spark, config))
+    identity = config.run or run_log.new_run()
+    with locks.run(spark, lake.folder, identity, config.overlapping) as waited:
+        done = run_log.finished(spark, lake, identity) if config.run else None
         if done and waited:  # by the job that we waited for
             return unchanged(done, before)
         if done:
@@ -61,11 +65,11 @@ def held(
 ) -> dict[str, Any]:
     """`run`, the run held and the tables up to date, as the report `before` says."""
     folder = f"{lake.folder}/bundles/{identity}"
-    config = runs.resumed(config, folder)
-    snapshot = lakes.snapshot(spark, lake, config.snapshot)
-    settings = runs.digest(config, snapshot)
-    finished = report.find(spark, lake, settings) if config.train.reuse and not config.run else None
-    if finished and MANIFEST in store.names(finished["bundle"]):
+    config = run_identity.resumed(config, folder)
+    snapshot = tables.snapshot(spark, lake, config.snapshot)
+    settings = run_identity.digest(config, snapshot)
+    finished = run_log.find(spark, lake, settings) if config.train.reuse and not config.run else None
+    if finished and MANIFEST in files.names(finished["bundle"]):
         return unchanged(finished, before)
     progress.say(f"train: run={identity}")  # by which it can go on
     result = {
@@ -82,18 +86,18 @@ def held(
         "bundle": folder,
     }
     began = time.monotonic()
-    if MANIFEST not in store.names(folder):
+    if MANIFEST not in files.names(folder):
         task = prepare(spark, config, lake, snapshot, folder)
         try:
             figures = launcher.launch(spark, task)
         except RankFailure as failure:
-            report.keep(spark, lake, result | {"status": "failed", "error": str(failure)})
+            run_log.keep(spark, lake, result | {"status": "failed", "error": str(failure)})
             if failure.mistake:
                 raise UserError(failure.cause.partition(": ")[2]) from failure
             raise
-        store.write(f"{folder}/{runs.FIGURES}", json.dumps(figures).encode())
+        files.write(f"{folder}/{run_identity.FIGURES}", json.dumps(figures).encode())
         publish(config, snapshot, task, figures["target"])
-    figures = json.loads(store.read(f"{folder}/{runs.FIGURES}"))
+    figures = json.loads(files.read(f"{folder}/{run_identity.FIGURES}"))
     figures.pop("target")  # stands in the bundle
     trained = time.monotonic()
     scores = evaluate.score(spark, lake, folder, snapshot, identity) if job == TRAIN else None
@@ -103,9 +107,9 @@ def held(
         "train": figures,
         "seconds": result["seconds"] | seconds,
     }
-    report.keep(spark, lake, result, history.read(folder))
+    run_log.keep(spark, lake, result, history.read(folder))
     for leftover in (checkpoint.FOLDER, "attempts"):
-        store.remove_folder(f"{folder}/{leftover}")
+        files.remove_folder(f"{folder}/{leftover}")
     return result
 
 
@@ -123,10 +127,10 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
             raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
         content = io.BytesIO()
         pq.write_table(terms, content)
-        store.write(f"{folder}/{VOCABULARY_FILE}", content.getvalue())
-    runs.begin(config, snapshot, folder)
+        files.write(f"{folder}/{VOCABULARY_FILE}", content.getvalue())
+    run_identity.begin(config, snapshot, folder)
     task = Task(
-        files=lakes.addresses(spark, lake, FEATURES, last=snapshot["batch"]),
+        files=tables.file_paths(spark, lake, FEATURES, last=snapshot["batch"]),
         batch=snapshot["batch"],
         documents=snapshot["train"],
         labels=labels,
@@ -139,13 +143,13 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
         salt=config.split.salt,
         folder=folder,
     )
-    memory.check(spark, task, terms.num_rows)
+    rank_memory.check(spark, task, terms.num_rows)
     return launcher.placed(spark, task)
 
 
 def publish(config: Config, snapshot: dict[str, Any], task: Task, scale: dict[str, float]) -> None:
     """Make the run's folder a bundle, which needs no lake; `scale` is the target's."""
-    bundles.publish(
+    bundle.publish(
         task.folder,
         model=task.model,
         options=task.options,

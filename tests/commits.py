@@ -10,7 +10,8 @@ from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
 
-from pipelines import lock, session
+from pipelines.job import session
+from pipelines.lakehouse import locks
 
 VERSIONS = 10
 
@@ -24,7 +25,7 @@ def main(folder: Path, *, locked: bool) -> None:
     own = 0
     for version in range(VERSIONS):
         path = jvm.org.apache.hadoop.fs.Path(f"file://{folder}/table/_delta_log/{version:020}.json")
-        with lock.commit(spark, f"file://{folder}", "table") if locked else nullcontext():
+        with locks.commit(spark, f"file://{folder}", "table") if locked else nullcontext():
             try:
                 store.write(path, jvm.java.util.List.of("{}").iterator(), False, hadoop)
                 own += 1

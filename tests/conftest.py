@@ -11,10 +11,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from models.training.task import Task
-from pipelines import lake as lakes
-from pipelines import launcher
 from pipelines.config import CONF, Config, load
-from pipelines.lake import Table
+from pipelines.lakehouse import tables
+from pipelines.lakehouse.tables import Table
+from pipelines.launch import launcher
 
 # What differs between two runs that made equal tables: when a batch came, and where a file lies.
 VOLATILE = ("batch", "run", "modified", "features_version", "vocabulary_version")
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def spark() -> Iterator[SparkSession]:
     """The project's own Spark configuration, on two cores."""
     os.environ["SPARK_CONF_DIR"] = str(CONF)
-    from pipelines import session
+    from pipelines.job import session
 
     os.environ["MASTER"] = "local[2]"
     os.environ["TEXTMILL_TESTS"] = str(os.getpid())  # by which the session's processes are known
@@ -65,7 +65,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
 
 def table(spark: SparkSession, config: Config, wanted: Table) -> DataFrame:
     """A table of a configuration's lake, as any user of Delta reads it."""
-    return spark.read.format("delta").load(lakes.of(config).path(wanted))
+    return spark.read.format("delta").load(tables.of(config).path(wanted))
 
 
 def content(frame: DataFrame, without: tuple[str, ...] = VOLATILE) -> list[str]:

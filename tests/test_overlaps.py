@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines import featurize, kernel, lock, maintain, report, train
-from pipelines import lake as lakes
-from pipelines.config import Busy, Overlap, load
-from pipelines.lake import RUNS, SNAPSHOTS
+from pipelines import featurize, maintain, train
+from pipelines.config import Overlap, load
+from pipelines.errors import Busy
+from pipelines.lakehouse import delta_kernel, tables
+from pipelines.lakehouse import locks as lock
+from pipelines.lakehouse.tables import RUNS, SNAPSHOTS
+from pipelines.tracking import run_log
 from tests import commits
 from tests.conftest import documents, last_json, versions, write_json
 from tests.jobs import ROOT, environment, small, start, submit, wait_for, weights_of
@@ -61,7 +64,7 @@ def test_a_run_is_trained_once_and_text_comes_in_meanwhile(spark: SparkSession, 
     assert [report["status"] for report in reports] == ["done", "unchanged"]
     assert [report["snapshot"] for report in reports] == [1, 1]
     assert reports[0]["metrics"] == reports[1]["metrics"]
-    trained = [row for row in lakes.rows(spark, lakes.of(load(arguments)), RUNS).to_pylist() if row["job"] == "train"]
+    trained = [row for row in tables.rows(spark, tables.of(load(arguments)), RUNS).to_pylist() if row["job"] == "train"]
     assert len(trained) == 1
     alone = train.run(spark, load([*arguments, "snapshot=1", "run=alone"]))
     assert weights_of(alone) == weights_of(reports[0])
@@ -100,7 +103,7 @@ def test_leaving_is_status_75_and_a_killed_holder_is_in_nobodys_way(spark: Spark
     finally:
         os.killpg(holder.pid, signal.SIGKILL)
     holder.wait(timeout=60)
-    folder = lakes.of(load(arguments)).folder
+    folder = tables.of(load(arguments)).folder
     began = time.monotonic()
     with lock.tables(spark, folder, Overlap("wait", 20)):
         assert time.monotonic() - began < 2
@@ -141,17 +144,17 @@ def test_a_lock_whose_file_was_replaced_is_not_believed(spark: SparkSession, tmp
 def test_every_commit_on_a_local_disk_is_locked(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = lakes.Lake(f"file://{tmp_path}/lake", "set", "words-0")
+    lake = tables.Lake(f"file://{tmp_path}/lake", "set", "words-0")
     locks = []
-    commit = kernel.commit
+    commit = delta_kernel.commit
 
     def watched(*values: object, **more: Any) -> bool:
         locks.append(os.listdir(tmp_path / "lake" / "set" / lock.FOLDER))
         return commit(*values, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(kernel, "commit", watched)
-    report.keep(spark, lake, {"run": "a", "job": "train", "status": "done", "snapshot": 1, "metrics": {"test": 1.0}})
-    lakes.commit(spark, lake, SNAPSHOTS, 1, [])
+    monkeypatch.setattr(delta_kernel, "commit", watched)
+    run_log.keep(spark, lake, {"run": "a", "job": "train", "status": "done", "snapshot": 1, "metrics": {"test": 1.0}})
+    tables.commit(spark, lake, SNAPSHOTS, 1, [])
     assert locks == [["commit-runs"], ["commit-metrics"], ["commit-gold-words-0-snapshots"]]
 
 

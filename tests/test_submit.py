@@ -10,7 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipelines import predict, train
-from pipelines.config import UserError, load
+from pipelines.config import load
+from pipelines.errors import UserError
 from tests.conftest import last_json, write_json
 from tests.jobs import assert_gone, environment, small, start, submit, wait_for
 

@@ -7,11 +7,11 @@ from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from models.training.tfidf import Options
+from models.dataset.tfidf import Options
 from pipelines import featurize
-from pipelines import lake as lakes
 from pipelines.config import Config
-from pipelines.lake import CLEAN
+from pipelines.lakehouse import tables
+from pipelines.lakehouse.tables import CLEAN
 from tests.conftest import table
 
 
@@ -25,8 +25,8 @@ def difference(spark: SparkSession, config: Config, options: Options, ngrams: in
     theirs = reference.transform([row["text"] for row in rows])
     number = {row["id"]: position for position, row in enumerate(rows)}
     column = {name: position for position, name in enumerate(reference.get_feature_names_out())}
-    lake = lakes.of(config)
-    found = featurize.tfidf(spark, lake, lakes.snapshot(spark, lake, "latest"), options).toPandas()
+    lake = tables.of(config)
+    found = featurize.tfidf(spark, lake, tables.snapshot(spark, lake, "latest"), options).toPandas()
     places = found["document"].map(number), found["term"].map(column)
     mine = csr_matrix((found["weight"], places), shape=theirs.shape)
     assert mine.nnz == theirs.nnz == len(found)

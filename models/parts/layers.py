@@ -7,7 +7,7 @@ Dimensions: B documents, T words of the longest, E the word vectors' width.
 import torch
 from torch import Tensor, nn
 
-from models.training.inputs import FIRST, PADDING, UNKNOWN, Words
+from models.dataset.inputs import FIRST, PADDING, UNKNOWN, Words
 
 
 class WordVectors(nn.Module):

@@ -13,7 +13,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from models.training import files
+from models.storage import files
 
 FOLDER = "checkpoints"
 KEPT = 2

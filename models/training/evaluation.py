@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from models.dataset.loader import Part, scored
+from models.dataset.ragged import Ints
 from models.training import metrics
-from models.training.batches import Part, scored
 from models.training.losses import loss
-from models.training.ragged import Ints
+from models.training.run_context import Work
 from models.training.task import Options
-from models.training.work import Work
 
 
 def evaluate(work: Work, model: nn.Module, rows: Ints) -> dict[str, float] | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from models.training.distributed import Group
+from models.ranks.process_group import Group
 
 
 @dataclass

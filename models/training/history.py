@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from models.training import files
+from models.storage import files
 
 FILE = "history.parquet"
 EVENTS = "tensorboard"

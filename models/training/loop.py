@@ -12,19 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from models.training import architecture, checkpoint, distributed, heap, proof, weights
-from models.training.batches import Batch, Plan, batches
+from models.bundles import architecture, weights
+from models.dataset.loader import Batch, Plan, batches
+from models.dataset.ragged import Ints
+from models.ranks import exit_records, malloc_trim, process_group
+from models.ranks.progress import Reporter
+from models.training import checkpoint
 from models.training.evaluation import evaluate
 from models.training.history import History, resident_mb
-from models.training.learner import Learner
 from models.training.losses import loss
-from models.training.optimization import factor, set_rate, shrink
-from models.training.progress import Reporter
-from models.training.ragged import Ints
+from models.training.optimizers import factor, set_rate, shrink
+from models.training.run_context import Work, prepare
 from models.training.state import REFIT, SEARCH, Outcome, Saved, State, restore
 from models.training.state import tensors as state_tensors
 from models.training.task import Options, Task
-from models.training.work import Work, prepare
+from models.training.trainer import Learner
 
 __all__ = ["Options", "Task", "fit"]
 
@@ -41,8 +43,8 @@ def fit(task: Task) -> dict[str, Any]:
     started = time.monotonic()
     timeout_s = task.train.timeout_s
     with (
-        proof.leave(task.proofs, timeout_s=timeout_s) as witness,
-        distributed.join(timeout_s=timeout_s, gpu=task.train.gpu) as group,
+        exit_records.leave(task.proofs, timeout_s=timeout_s) as witness,
+        process_group.join(timeout_s=timeout_s, gpu=task.train.gpu) as group,
     ):
         # Moments of rare terms fade below 1e-38 in some 800 steps; a processor takes far longer over such numbers.
         torch.set_flush_denormal(True)
@@ -64,7 +66,7 @@ def fit(task: Task) -> dict[str, Any]:
             begin = State(phase=REFIT, steps=work.witness.step, found=found)
             model, state = train(work, rows, held[:0], found.epochs, begin, saved)
             outcome = state.best
-        witness.weights = proof.digest(model)
+        witness.weights = exit_records.digest(model)
         if group.rank == 0:
             weights.save(task.folder, model)
             work.history.save(task.folder, events=task.train.tensorboard)
@@ -136,7 +138,7 @@ def train(
             work.witness.step = state.steps
             work.witness.alive()
             began = tell(work, reporter, state, batch, total / batch.weight, rate, began)
-            work.trimmed = heap.trim(work.trimmed)
+            work.trimmed = malloc_trim.trim(work.trimmed)
             if state.step == plan.steps:
                 kept = end_epoch(work, model, held, state, reporter) or kept
                 if options.patience and state.epoch - 1 - state.best.epochs >= options.patience:

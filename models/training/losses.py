@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-from models.training.batches import Part
+from models.dataset.loader import Part
 from models.training.task import Options
 
 

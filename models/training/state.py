@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn, optim
 
-from models.training.optimization import Plateau
+from models.training.optimizers import Plateau
 
 SEARCH, REFIT = 0, 1
 

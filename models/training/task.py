@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from models.training.settings import check
-from models.training.tfidf import Options as Weighting
+from models.dataset.tfidf import Options as Weighting
+from models.parts.option_checks import check
 
 CHOICES = {
     "optimizer": ("adamw", "adam", "sgd"),

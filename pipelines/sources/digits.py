@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines import files
 from pipelines.config import DATA
-from pipelines.files import Arrival
-from pipelines.formats import Row
-from pipelines.reading import Step
+from pipelines.readers import listing
+from pipelines.readers.formats import Row
+from pipelines.readers.listing import Arrival
+from pipelines.readers.raw_documents import Step
 from pipelines.sources import images
 
 
@@ -22,7 +22,7 @@ class Options:
 
 def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     """The images."""
-    return files.fetched(options.path)
+    return listing.fetched(options.path)
 
 
 def rows(path: str, options: Options) -> Iterator[Row]:

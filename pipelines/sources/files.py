@@ -8,11 +8,13 @@ from omegaconf import MISSING
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from pipelines import files, formats, kernel, reading
-from pipelines.config import UserError
-from pipelines.files import Arrival
-from pipelines.formats import FORMATS, Row
-from pipelines.reading import Step
+from models.storage import addresses
+from pipelines.errors import UserError
+from pipelines.lakehouse import delta_kernel
+from pipelines.readers import formats, listing, raw_documents
+from pipelines.readers.formats import FORMATS, Row
+from pipelines.readers.listing import Arrival
+from pipelines.readers.raw_documents import Step
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Options:
             raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
         if self.target and self.format == "text":
             raise ValueError("source.target names a column, and source.format=text has none")
-        if not 1 <= self.max_bytes <= reading.MOST_BYTES:
-            raise ValueError(f"source.max_bytes must lie in 1..{reading.MOST_BYTES}")
+        if not 1 <= self.max_bytes <= raw_documents.MOST_BYTES:
+            raise ValueError(f"source.max_bytes must lie in 1..{raw_documents.MOST_BYTES}")
         if len(self.separator.replace("\\t", "\t")) != 1 or self.separator in '"\r\n':
             raise ValueError("source.separator must be one character (\\t for a tab), no quote and no line break")
         try:
@@ -52,21 +54,21 @@ class Options:
             raise ValueError(f"source.encoding '{self.encoding}' is not known") from error
         object.__setattr__(self, "separator", self.separator.replace("\\t", "\t"))
         if self.path != MISSING:
-            object.__setattr__(self, "path", files.absolute(self.path))
+            object.__setattr__(self, "path", addresses.absolute(self.path))
 
 
 def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     """The files that could be taken; of a Delta table, those that its newest version is made of."""
-    found = files.listing(options.path)
+    found = listing.listing(options.path)
     if options.format != "delta":
         return found
-    if kernel.version(spark, options.path) < 0:
+    if delta_kernel.version(spark, options.path) < 0:
         raise FileNotFoundError(f"{options.path} is no Delta table")
     present = _table(spark, options).columns
     for name in formats.wanted(options).values():
         if name not in present:
             raise UserError(f"{options.path}: no column is named '{name}'; there are {', '.join(present)}")
-    active = {files.plain(path) for path in _table(spark, options).inputFiles()}
+    active = {addresses.from_hadoop(path) for path in _table(spark, options).inputFiles()}
     return [item for item in found if item.path in active]
 
 
@@ -81,9 +83,9 @@ def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> 
     """The planned files (`path`, `name`) as `reading.RAW`, then `step`."""
     label_needed = bool(options.label) and options.format != "text"
     target_needed = bool(options.target) and options.format != "text"
-    limits = reading.Limits(options.max_bytes, label_needed, target_needed, options.label_separator)
+    limits = raw_documents.Limits(options.max_bytes, label_needed, target_needed, options.label_separator)
     if options.format != "delta":
-        return reading.by_file(plan, partial(rows, options=options), limits, step)
+        return raw_documents.by_file(plan, partial(rows, options=options), limits, step)
     # Spark reads a Delta table itself, so that deletion vectors and column mapping hold. Its rows have no order, so
     # a row's number is its place among the file's values.
     columns = formats.wanted(options)
@@ -93,7 +95,7 @@ def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> 
     )
     place = Window.partitionBy("path").orderBy(*columns)
     numbered = values.withColumn("row", F.row_number().over(place).cast("bigint") - 1)
-    return reading.by_row(numbered.join(plan.select("path", "name"), "path"), list(columns), limits, step)
+    return raw_documents.by_row(numbered.join(plan.select("path", "name"), "path"), list(columns), limits, step)
 
 
 def _table(spark: SparkSession, options: Options) -> DataFrame:

@@ -7,10 +7,11 @@ from functools import partial
 from omegaconf import MISSING
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines import files, reading
-from pipelines.files import Arrival
-from pipelines.formats import Row
-from pipelines.reading import Step
+from models.storage import addresses
+from pipelines.readers import listing, raw_documents
+from pipelines.readers.formats import Row
+from pipelines.readers.listing import Arrival
+from pipelines.readers.raw_documents import Step
 
 
 @dataclass(frozen=True)
@@ -24,20 +25,20 @@ class Options:
     def __post_init__(self) -> None:
         if not self.path:
             raise ValueError("source.path is empty")
-        if not 1 <= self.max_bytes <= reading.MOST_BYTES:
-            raise ValueError(f"source.max_bytes must lie in 1..{reading.MOST_BYTES}")
+        if not 1 <= self.max_bytes <= raw_documents.MOST_BYTES:
+            raise ValueError(f"source.max_bytes must lie in 1..{raw_documents.MOST_BYTES}")
         if self.path != MISSING:
-            object.__setattr__(self, "path", files.absolute(self.path))
+            object.__setattr__(self, "path", addresses.absolute(self.path))
 
 
 def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     """The files."""
-    return files.listing(options.path)
+    return listing.listing(options.path)
 
 
 def rows(path: str, options: Options) -> Iterator[Row]:
     """The one row of a file."""
-    with files.opened(path) as stream:
+    with listing.opened(path) as stream:
         content = stream.read(options.max_bytes + 1)
     yield Row(content=content, label=path.rsplit("/", 2)[-2] if options.label else None)
 
@@ -45,4 +46,6 @@ def rows(path: str, options: Options) -> Iterator[Row]:
 def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
     """The planned files as `reading.RAW`, then `step`."""
     reader = partial(rows, options=options)
-    return reading.by_file(plan, reader, reading.Limits(options.max_bytes, label_needed=options.label), step)
+    return raw_documents.by_file(
+        plan, reader, raw_documents.Limits(options.max_bytes, label_needed=options.label), step
+    )

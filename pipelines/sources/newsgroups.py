@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines import files, tab
 from pipelines.config import DATA
-from pipelines.files import Arrival
-from pipelines.formats import Row
-from pipelines.reading import Step
+from pipelines.readers import listing, orange_tab
+from pipelines.readers.formats import Row
+from pipelines.readers.listing import Arrival
+from pipelines.readers.raw_documents import Step
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Options:
 
 def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     """The two files."""
-    return files.fetched(options.path)
+    return listing.fetched(options.path)
 
 
 def rows(path: str, options: Options) -> Iterator[Row]:
     """A message and its class."""
-    return tab.rows(path, options.classes)
+    return orange_tab.rows(path, options.classes)
 
 
 def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
     """The planned files as `reading.RAW`, then `step`."""
-    return tab.read(plan, step, options.classes)
+    return orange_tab.read(plan, step, options.classes)

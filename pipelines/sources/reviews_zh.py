@@ -6,11 +6,11 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines import files, reading
 from pipelines.config import DATA
-from pipelines.files import Arrival
-from pipelines.formats import Row
-from pipelines.reading import Step
+from pipelines.readers import listing, raw_documents
+from pipelines.readers.formats import Row
+from pipelines.readers.listing import Arrival
+from pipelines.readers.raw_documents import Step
 
 MAX_BYTES = 10_000_000
 
@@ -24,13 +24,13 @@ class Options:
 
 def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     """The two files."""
-    return files.fetched(options.path)
+    return listing.fetched(options.path)
 
 
 def rows(path: str, options: Options) -> Iterator[Row]:
     """A line is a review; its label is the file's name, pos or neg."""
     label = path.rsplit("/", 1)[-1].removesuffix(".txt")
-    with files.opened(path) as stream:
+    with listing.opened(path) as stream:
         for line in stream:
             try:
                 if text := line.decode().strip():
@@ -42,4 +42,4 @@ def rows(path: str, options: Options) -> Iterator[Row]:
 def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
     """The planned files as `reading.RAW`, then `step`."""
     reader = partial(rows, options=options)
-    return reading.by_file(plan, reader, reading.Limits(MAX_BYTES, label_needed=True), step)
+    return raw_documents.by_file(plan, reader, raw_documents.Limits(MAX_BYTES, label_needed=True), step)

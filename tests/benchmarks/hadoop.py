@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from models.training import files as store
-from models.training.batches import Feed
-from models.training.distributed import Group
-from models.training.proof import Witness
-from models.training.work import Work, prepare
-from pipelines import session
+from models.dataset.loader import Feed
+from models.ranks.exit_records import Witness
+from models.ranks.process_group import Group
+from models.storage import files
+from models.training.run_context import Work, prepare
 from pipelines.config import DATA
+from pipelines.job import session
 from tests.benchmarks.training import prepared, stream
 from tests.cluster.containers import ENVIRONMENT, SIZES, packed
 from tests.cluster.daemons import LOOPBACK
@@ -39,8 +39,8 @@ def stages() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as cluster:
         for root in (cluster.address, f"file://{folder}"):
             for name in ("train.tab", "test.tab"):
-                store.write(f"{root}/newsgroups/{name}", (DATA / "newsgroups" / name).read_bytes())
-        store.write(f"{cluster.address}/textmill/{ENVIRONMENT.name}", ENVIRONMENT.read_bytes())
+                files.write(f"{root}/newsgroups/{name}", (DATA / "newsgroups" / name).read_bytes())
+        files.write(f"{cluster.address}/textmill/{ENVIRONMENT.name}", ENVIRONMENT.read_bytes())
         there = on_yarn(packed(f"hdfs:///textmill/{ENVIRONMENT.name}"))
         places = {
             "local disk": (f"file://{folder}", LOCAL),
@@ -85,7 +85,7 @@ def reading() -> list[dict[str, Any]]:
         task = prepared(folder)
         there = [f"{cluster.address}/features/{number}.parquet" for number, _ in enumerate(task.files)]
         for local, remote in zip(task.files, there, strict=True):
-            store.write(remote, Path(local).read_bytes())
+            files.write(remote, Path(local).read_bytes())
         works = {"local disk": work(task), "HDFS": work(replace(task, files=there))}
         speeds: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(ROUNDS):

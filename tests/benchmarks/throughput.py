@@ -17,8 +17,10 @@ from pyspark.ml.feature import IDF, CountVectorizer, RegexTokenizer
 from pyspark.sql import SparkSession
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from pipelines import featurize, session, words
+from pipelines import featurize
 from pipelines.config import DATA, load
+from pipelines.job import session
+from pipelines.text import tokenizer
 
 COPIES, FILES = 3, 8
 
@@ -71,7 +73,7 @@ def corpus(folder: Path) -> list[str]:
 def tokenized(texts: list[str]) -> None:
     """Cut and count all texts as `featurize` does, some thousands at a time, and keep nothing."""
     for start in range(0, len(texts), 3000):
-        words.terms(texts[start : start + 3000], words.Options())
+        tokenizer.terms(texts[start : start + 3000], tokenizer.Options())
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -18,15 +18,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from models.training import architecture, history, vocabulary
-from models.training.batches import Batch, Feed, Place, Plan, batches
-from models.training.distributed import Group
-from models.training.learner import Learner
+from models.bundles import architecture
+from models.dataset import vocabulary
+from models.dataset.loader import Batch, Feed, Place, Plan, batches
+from models.dataset.tfidf import Options as Weighting
+from models.ranks.exit_records import Witness
+from models.ranks.process_group import Group
+from models.training import history
 from models.training.loop import learn
-from models.training.proof import Witness
+from models.training.run_context import Work, prepare
 from models.training.task import Options, Task
-from models.training.tfidf import Options as Weighting
-from models.training.work import Work, prepare
+from models.training.trainer import Learner
 from pipelines.config import CONF, load
 from tests.benchmarks.jobs import submit
 from tests.models.cases import FEATURES
@@ -142,7 +144,7 @@ import json, sys, time, torch
 from torch import nn
 from models.training import distributed
 from models.training.gradients import Gradients
-from models.training.optimization import optimizer
+from models.training.optimizers import optimizer
 from models.training.task import Options
 rows, width, size, length, sparse, steps = map(int, sys.argv[1:])
 torch.set_num_threads(1)

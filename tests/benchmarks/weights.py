@@ -3,9 +3,10 @@
 import tempfile
 from typing import Any
 
-from models.training.tfidf import Options
-from pipelines import featurize, session
+from models.dataset.tfidf import Options
+from pipelines import featurize
 from pipelines.config import load
+from pipelines.job import session
 from tests.weights import difference
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from pyspark.sql import SparkSession
 
-from models.training import files as store
+from models.storage import files
 from tests.cluster import hosts
 from tests.cluster.daemons import Host
 from tests.cluster.hadoop import Hadoop, hadoop
@@ -39,5 +39,5 @@ def several(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> It
         hadoop(folder, class_path(spark._jvm), hosts=nodes, master=master, cores=2) as started,
     ):
         write_json(folder / "a.json", documents(400))
-        store.write(f"{started.address}/in/a.json", (folder / "a.json").read_bytes())
+        files.write(f"{started.address}/in/a.json", (folder / "a.json").read_bytes())
         yield Hosts(started, master, nodes)

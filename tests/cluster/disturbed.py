@@ -11,8 +11,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from models.storage import files as store
 from models.training import checkpoint
-from models.training import files as store
 from pipelines import train
 from pipelines.config import load
 from tests.cluster.hadoop import Hadoop

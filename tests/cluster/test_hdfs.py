@@ -16,9 +16,9 @@ import pytest
 from hdfs_native import Client
 from pyspark.sql import SparkSession
 
-from models.training import files as store
-from pipelines import tab
-from pipelines.formats import FORMATS, Row
+from models.storage import files as store
+from pipelines.readers import orange_tab
+from pipelines.readers.formats import FORMATS, Row
 from pipelines.sources import files as files_source
 from pipelines.sources import reviews_zh
 from tests.cluster import sites
@@ -225,7 +225,7 @@ def test_every_source_reads_the_rows_that_it_reads_on_a_local_disk(cluster: Hado
         "a.csv": "text,label\n" + "".join(f'"{text}",sea\n' for text in texts),
     }
     readers: dict[str, Callable[[str], Iterator[Row]]] = {
-        "train.tab": tab.rows,
+        "train.tab": orange_tab.rows,
         "pos.txt": lambda path: reviews_zh.rows(path, reviews_zh.Options()),
         "a.json": lambda path: FORMATS["json"](path, options),
         "a.csv": lambda path: FORMATS["csv"](path, options),

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hdfs_native import Client
 
-from models.training import files as store
+from models.storage import files
 from tests.cluster import hosts
 from tests.cluster.conftest import Hosts
 from tests.cluster.containers import SIZES, code_alone
@@ -60,7 +60,7 @@ def test_documents_are_read_where_a_copy_lies(several: Hosts, tmp_path: Path) ->
     pq.write_table(table, tmp_path / "documents.parquet")
     content = (tmp_path / "documents.parquet").read_bytes()
     path = f"{several.cluster.address}/documents.parquet"
-    store.write(path, content)
+    files.write(path, content)
     both = [read(node, path) for node in several.nodes]
     Client(several.cluster.address).set_replication("/documents.parquet", 1)
     one = eventually(lambda: [read(node, path) for node in several.nodes], lambda found: max(found) > len(content))

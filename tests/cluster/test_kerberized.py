@@ -15,7 +15,7 @@ from tests.jobs import ROOT, environment, small
 
 pytestmark = pytest.mark.cluster
 
-ASK = "import sys; from pipelines.kerberos import refusal; print(repr(refusal(sys.argv[1])))"
+ASK = "import sys; from pipelines.launch.hdfs_access import refusal; print(repr(refusal(sys.argv[1])))"
 
 
 @pytest.fixture(scope="module")

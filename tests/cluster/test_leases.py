@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from models.training import files as store
-from pipelines import featurize, lock, maintain
-from pipelines import lake as lakes
+from models.storage import files
+from pipelines import featurize, maintain
 from pipelines.config import load
-from pipelines.lake import FEATURES
+from pipelines.lakehouse import locks
+from pipelines.lakehouse import tables as lakes
+from pipelines.lakehouse.tables import FEATURES
 from tests.cluster.hadoop import Hadoop, hdfs
 from tests.cluster.jars import HADOOP, class_path
 from tests.cluster.test_hdfs import Place
@@ -63,7 +64,7 @@ def test_of_two_drivers_one_waits_and_a_killed_one_is_in_the_way_for_a_minute(
     assert remote.tables() == local.tables()
     for name in local.tables():
         assert remote.table(name) == local.table(name), name
-    assert store.names(f"{folder}/{lock.FOLDER}") == []
+    assert files.names(f"{folder}/{locks.FOLDER}") == []
     killed.wait(timeout=60)
 
 
@@ -78,12 +79,12 @@ def test_maintain(spark: SparkSession, cluster: Hadoop, tmp_path: Path) -> None:
     tables = [name for name in place.tables() if name.startswith("lake/many/") and not name.endswith("/vocabulary")]
     before = {name: place.table(name) for name in tables}
     lake = lakes.of(config)
-    reads = lakes.addresses(spark, lake, FEATURES)
-    with lock.run(spark, lake.folder, "busy", config.overlapping):
+    reads = lakes.file_paths(spark, lake, FEATURES)
+    with locks.run(spark, lake.folder, "busy", config.overlapping):
         assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
-        assert sum(store.length(path) for path in reads) > 0
+        assert sum(files.length(path) for path in reads) > 0
     assert maintain.run(spark, config)["removed"]["files"] >= 4 * 7
-    names = [name for name in store.names(lake.path(FEATURES)) if not name.startswith("_")]
-    assert [f"{lake.path(FEATURES)}/{name}" for name in names] == lakes.addresses(spark, lake, FEATURES)
+    names = [name for name in files.names(lake.path(FEATURES)) if not name.startswith("_")]
+    assert [f"{lake.path(FEATURES)}/{name}" for name in names] == lakes.file_paths(spark, lake, FEATURES)
     assert {name: place.table(name) for name in tables} == before
     assert maintain.run(spark, config)["status"] == "unchanged"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from models.training import files as store
+from models.storage import files
 from tests.cluster.containers import ENVIRONMENT, SIZES, code_alone, packed
 from tests.cluster.daemons import LOOPBACK
 from tests.cluster.hadoop import Hadoop, hadoop
@@ -25,7 +25,7 @@ def cluster(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("hadoop")
     with hadoop(folder, class_path(spark._jvm), hosts=(LOOPBACK, LOOPBACK), cores=2) as started:
         write_json(folder / "a.json", [*documents(100), [1]])
-        store.write(f"{started.address}/in/a.json", (folder / "a.json").read_bytes())
+        files.write(f"{started.address}/in/a.json", (folder / "a.json").read_bytes())
         yield started
 
 
@@ -57,12 +57,12 @@ def assert_trained(cluster: Hadoop, report: dict[str, Any]) -> None:
     assert report["train"]["ranks"] == 2
     assert report["metrics"]["test"]["accuracy"] == 1.0
     assert report["bundle"].startswith(f"{cluster.address}/lake/files/bundles/")
-    assert "weights.safetensors" in store.names(report["bundle"])
+    assert "weights.safetensors" in files.names(report["bundle"])
 
 
 def test_client_mode_with_a_packed_environment(cluster: Hadoop) -> None:
     """It lies on HDFS, where everybody may read it: each node brings it once, and keeps it for what comes later."""
-    store.write(f"{cluster.address}/textmill/{ENVIRONMENT.name}", ENVIRONMENT.read_bytes())
+    files.write(f"{cluster.address}/textmill/{ENVIRONMENT.name}", ENVIRONMENT.read_bytes())
     done = submit(cluster, "client", packed(f"hdfs:///textmill/{ENVIRONMENT.name}"))
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     report = last_json(done.stdout)
@@ -77,12 +77,12 @@ def test_cluster_mode_with_our_code_alone(cluster: Hadoop, tmp_path: Path) -> No
     settings, report = code_alone(tmp_path), f"{cluster.address}/report.json"
     done = submit(cluster, "cluster", settings, f"report={report}")
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert_trained(cluster, last_json(store.read(report).decode()))
+    assert_trained(cluster, last_json(files.read(report).decode()))
     assert "(state: RUNNING)" in done.stderr, "the client tells nothing of a run that is elsewhere"
     assert "Uploading" not in done.stderr
     failed = submit(cluster, "cluster", settings, f"report={report}", "snapshot=77")
     assert failed.returncode not in (0, None)
-    assert last_json(store.read(report).decode())["status"] == "failed"
+    assert last_json(files.read(report).decode())["status"] == "failed"
 
 
 def test_what_yarn_refuses_is_one_sentence(cluster: Hadoop) -> None:

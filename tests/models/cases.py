@@ -13,14 +13,16 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from models.training import architecture, bundle, manifest, proof, vocabulary, weights
-from models.training.distributed import Group
-from models.training.documents import Index
-from models.training.encoding import Stored
-from models.training.ragged import Ragged
+from models.bundles import architecture, bundle, manifest, weights
+from models.dataset import vocabulary
+from models.dataset.encoder import Stored
+from models.dataset.index import Index
+from models.dataset.ragged import Ragged
+from models.dataset.tfidf import Options as Weighting
+from models.ranks import exit_records
+from models.ranks.process_group import Group
+from models.training.run_context import Work, prepare
 from models.training.task import Options, Task
-from models.training.tfidf import Options as Weighting
-from models.training.work import Work, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
@@ -132,7 +134,7 @@ def labelled(keys: Any, labels: Any, published: Any = None) -> Index:
 
 def work_of(task: Task) -> Work:
     """What one rank alone prepares for a task."""
-    return prepare(task, Group(0, 1), proof.Witness())
+    return prepare(task, Group(0, 1), exit_records.Witness())
 
 
 def make_bundle(folder: Path, model: str, options: dict[str, Any]) -> Path:

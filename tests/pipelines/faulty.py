@@ -10,8 +10,7 @@ from models.training.task import Task
 
 def fit(task: Task, fault: str, rank: int, step: int) -> dict[str, Any]:
     """`rank.fit`, but rank number `rank` meets with `fault` before it takes step number `step` of this launch."""
-    from models.training import loop
-    from models.training import rank as ranks
+    from models.training import entrypoint, loop
 
     learn, taken = loop.learn, [0]
 
@@ -24,7 +23,7 @@ def fit(task: Task, fault: str, rank: int, step: int) -> dict[str, Any]:
         return learn(*values)
 
     loop.learn = learn_faultily
-    return ranks.fit(task)
+    return entrypoint.fit(task)
 
 
 def meet(fault: str, model: Any) -> None:

@@ -9,9 +9,11 @@ from pyspark.sql import SparkSession
 
 from models.training import metrics
 from models.training.task import Task
-from pipelines import compare, comparison, ensemble
-from pipelines.config import Config, UserError, load
-from pipelines.lake import PREDICTIONS, RUNS
+from pipelines import compare, ensemble
+from pipelines.config import Config, load
+from pipelines.errors import UserError
+from pipelines.evaluation import comparison_table
+from pipelines.lakehouse.tables import PREDICTIONS, RUNS
 from tests.conftest import documents, table, write_json
 
 Configure = Callable[..., Config]
@@ -33,9 +35,9 @@ def test_models_are_compared_once(
     with pytest.raises(UserError, match="holds something else than a comparison's rows"):
         compare.run(spark, config)
     assert not trained
-    old = ",".join(["files", "words", "mlp", "1", *["0"] * (len(comparison.HEADER) - 5), "old"])
+    old = ",".join(["files", "words", "mlp", "1", *["0"] * (len(comparison_table.HEADER) - 5), "old"])
     (tmp_path / "results.csv").write_text(
-        "\n".join([",".join(comparison.HEADER), old, old.replace("files", "r8")]) + "\n"
+        "\n".join([",".join(comparison_table.HEADER), old, old.replace("files", "r8")]) + "\n"
     )
     result = compare.run(spark, config)
     assert [(task.model, task.train.seed) for task in trained] == [
@@ -64,7 +66,7 @@ def test_models_are_compared_once(
     )
     assert (pair["only_one"], pair["only_other"]) == (len(one - other), len(other - one))
     assert pair["p"] == metrics.mcnemar(len(one - other), len(other - one))
-    shown = comparison.table(result).splitlines()
+    shown = comparison_table.table(result).splitlines()
     assert shown[0].split()[:3] == ["model", "seeds", "accuracy"]
     assert [line.split()[0] for line in shown[1:3]] == ["logistic", "mlp"]
 

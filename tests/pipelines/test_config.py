@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipelines.config import GROUPS, UserError, help_text, load, members
+from pipelines.config import GROUPS, help_text, load, members
+from pipelines.errors import UserError
 
 
 def test_arguments_win_over_files_and_files_over_defaults() -> None:

@@ -9,9 +9,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from models.training.task import Task
-from pipelines import evaluate, featurize, runs, train
-from pipelines.config import Config, UserError
-from pipelines.lake import METRICS, PREDICTIONS, RUNS
+from pipelines import evaluate, featurize, train
+from pipelines.config import Config
+from pipelines.errors import UserError
+from pipelines.lakehouse.tables import METRICS, PREDICTIONS, RUNS
+from pipelines.tracking import run_identity
 from tests.conftest import documents, table, write_json
 
 Configure = Callable[..., Config]
@@ -84,9 +86,9 @@ def test_a_driver_that_ends_before_the_evaluation_loses_nothing(
 def test_a_run_goes_on_with_its_own_settings_alone(tmp_path: Path, configured: Configure) -> None:
     folder = f"file://{tmp_path}/run"
     more = ["source.path=/a", "run=r"]
-    assert runs.resumed(configured(*more), folder).train.shards == 0
-    runs.begin(configured(*more, "train.ranks=2"), {"batch": 3}, folder)
-    found = runs.resumed(configured(*more, "train.ranks=1", "train.threads=2"), folder)
+    assert run_identity.resumed(configured(*more), folder).train.shards == 0
+    run_identity.begin(configured(*more, "train.ranks=2"), {"batch": 3}, folder)
+    found = run_identity.resumed(configured(*more, "train.ranks=1", "train.threads=2"), folder)
     assert (found.train.shards, found.train.ranks, found.snapshot) == (2, 1, "3")
     for wrong, message in [
         ("train.lr=0.5", r"begun with other settings: train\.lr=0\.001"),
@@ -96,4 +98,4 @@ def test_a_run_goes_on_with_its_own_settings_alone(tmp_path: Path, configured: C
         ("snapshot=2", "begun with snapshot=3"),
     ]:
         with pytest.raises(UserError, match=message):
-            runs.resumed(configured(*more, wrong), folder)
+            run_identity.resumed(configured(*more, wrong), folder)

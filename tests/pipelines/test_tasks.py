@@ -12,8 +12,9 @@ from sklearn.metrics import f1_score, mean_absolute_error, r2_score
 
 from models.training.task import Task
 from pipelines import compare, evaluate, predict, train
-from pipelines.config import Config, UserError
-from pipelines.lake import DOCUMENTS, PREDICTIONS, QUARANTINE
+from pipelines.config import Config
+from pipelines.errors import UserError
+from pipelines.lakehouse.tables import DOCUMENTS, PREDICTIONS, QUARANTINE
 from tests.conftest import table
 
 Configure = Callable[..., Config]

@@ -1,0 +1,93 @@
+"""TF-IDF at reading time: term counts to weights, equal to scikit-learn's `TfidfVectorizer`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.dataset.ragged import Ints
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which terms make the vocabulary, and how they weigh.
+
+    `min_df` and `max_df` bound a term's document frequency in the train split (a number of documents; a share
+    of them); `size` keeps the most frequent, ties by term. `sublinear`: 1 + ln(count) for count; `smooth`: one
+    more document, holding every term, is counted; `norm`: "l2" or "none".
+    """
+
+    min_df: int = 1
+    max_df: float = 1.0
+    size: int = 200_000
+    sublinear: bool = True
+    smooth: bool = True
+    norm: str = "l2"
+
+    def __post_init__(self) -> None:
+        if self.min_df < 1:
+            raise ValueError(f"tfidf.min_df must be 1 or more, not {self.min_df}")
+        if not 0 < self.max_df <= 1:
+            raise ValueError(f"tfidf.max_df must lie above 0 and not above 1, not {self.max_df}")
+        if self.size < 1:
+            raise ValueError(f"tfidf.size must be 1 or more, not {self.size}")
+        if self.norm not in ("l2", "none"):
+            raise ValueError(f"tfidf.norm must be l2 or none, not {self.norm}")
+
+
+def idf(df: Ints, documents: int, *, smooth: bool) -> NDArray[np.float64]:
+    """Inverse document frequency: ln((1 + n) / (1 + df)) + 1 if `smooth`, else ln(n / df) + 1.
+
+    The formula of scikit-learn's `TfidfTransformer` (User Guide, 6.2.3.5).
+    """
+    add = int(smooth)
+    result: NDArray[np.float64] = np.log((documents + add) / (df + add)) + 1.0
+    return result
+
+
+class Weigher:
+    """Turns term ids and counts into network indices and weights, for any number of documents at once."""
+
+    def __init__(self, ids: Ints, df: Ints, *, documents: int, options: Options) -> None:
+        """`ids` and `df` are the vocabulary's, in its order; `documents` is the number behind `df`.
+
+        Raises:
+            ValueError: the vocabulary repeats an id, or a frequency is not in 1..documents.
+        """
+        if len(ids) and (df.min() < 1 or df.max() > documents):
+            raise ValueError(f"the vocabulary holds a document frequency outside 1..{documents}")
+        self.indices = np.argsort(ids)  # the vocabulary is sorted by term, the search wants ids
+        self.ids = ids[self.indices]
+        if (self.ids[1:] == self.ids[:-1]).any():
+            raise ValueError("the vocabulary holds one id twice")
+        self.idf = idf(df[self.indices], documents, smooth=options.smooth)
+        self.options = options
+
+    def find(self, terms: Ints) -> tuple[NDArray[np.bool_], Ints]:
+        """Whether each term is in the vocabulary, and where in `ids` it stands."""
+        places = np.minimum(np.searchsorted(self.ids, terms), len(self.ids) - 1)
+        return self.ids[places] == terms, places
+
+    def weigh(self, terms: Ints, counts: Ints, offsets: Ints) -> tuple[Ints, Floats, Ints]:
+        """Weights of B documents, in compressed rows; terms outside the vocabulary vanish before the norm.
+
+        Document b has `terms[offsets[b]:offsets[b + 1]]`, each once, and as many `counts`; `offsets` (B + 1,).
+
+        Returns:
+            indices (N,), weights (N,) and offsets (B + 1,), in the same layout.
+        """
+        known, places = self.find(terms)
+        offsets = np.concatenate(([0], np.cumsum(known)))[offsets]
+        places = places[known]
+        weights = counts[known].astype(np.float64)
+        if self.options.sublinear:
+            weights = 1.0 + np.log(weights)
+        weights *= self.idf[places]
+        if self.options.norm == "l2":
+            lengths = np.diff(offsets)
+            rows = np.repeat(np.arange(len(lengths)), lengths)
+            norms = np.sqrt(np.bincount(rows, weights * weights, minlength=len(lengths)))
+            weights /= np.repeat(norms, lengths)
+        return self.indices[places], weights.astype(np.float32), offsets

@@ -1,0 +1,1 @@
+"""Scores of bundles and the metrics computed from them."""

@@ -1,0 +1,1 @@
+"""What every job is: command line, Spark session, progress, outages."""

@@ -1,0 +1,1 @@
+"""The Delta tables of a lake: schemas, reading, writing, committing, locking."""

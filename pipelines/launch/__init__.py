@@ -1,0 +1,1 @@
+"""The processes that train: where they are started, and what they need."""

@@ -1,0 +1,1 @@
+"""Fewer and larger files, and no unused ones."""

@@ -1,0 +1,1 @@
+"""What runs are and what they reported."""

@@ -1,0 +1,251 @@
+"""maintain: fewer files, the same rows, the same trainings; and nothing gone that somebody may read."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from models.dataset.tfidf import Options
+from models.training.task import Task
+from pipelines import evaluate, featurize, maintain, predict, train
+from pipelines.config import Config, Overlap
+from pipelines.errors import UserError
+from pipelines.lakehouse import delta_kernel, locks, tables, vocabulary
+from pipelines.lakehouse.tables import (
+    CLEAN,
+    DOCUMENTS,
+    FEATURES,
+    METRICS,
+    PREDICTIONS,
+    RUNS,
+    SNAPSHOTS,
+    TABLES,
+    VOCABULARY,
+)
+from pipelines.maintenance import compaction
+from tests.conftest import content, documents, table, versions, write_json
+from tests.jobs import start, wait_for, weights_of
+
+Configure = Callable[..., Config]
+BATCHES = 6
+AT_ONCE = "maintain.retention_hours=0"
+
+
+def arguments(tmp_path: Path, *more: str) -> list[str]:
+    source = [f"source.path={tmp_path}/in", "source.format=json", "source.label=label"]
+    return [*source, "train.epochs=3", "train.cache_gb=0", *more]
+
+
+def arrive(spark: SparkSession, config: Config, tmp_path: Path, batches: range) -> None:
+    """Each batch with a few documents of the one before, and a bad row."""
+    for number in batches:
+        rows = [*documents(23, start=number * 20), [number]]
+        write_json(tmp_path / "in" / f"{number}.json", rows)
+        featurize.run(spark, config)
+
+
+def rows_of(spark: SparkSession, config: Config) -> dict[str, list[str]]:
+    """All rows of all tables in all columns, but the vocabulary's, as any user of Delta reads them."""
+    there = [item for item in TABLES if tables.version(spark, tables.of(config), item) >= 0 and item is not VOCABULARY]
+    return {item.place: content(table(spark, config, item), ()) for item in there}
+
+
+def terms(spark: SparkSession, config: Config, snapshot: int) -> list[dict[str, Any]]:
+    """What a model reads of a snapshot's vocabulary, chosen by the driver and by Spark."""
+    found = tables.snapshot(spark, tables.of(config), str(snapshot))
+    select: Callable[..., DataFrame] = vocabulary.select
+    here = vocabulary.chosen(spark, tables.of(config), found, Options(min_df=2)).to_pylist()
+    assert select(spark, tables.of(config), found, Options(min_df=2)).toArrow().to_pylist() == here
+    return here
+
+
+def totals(spark: SparkSession, config: Config) -> list[str]:
+    """The vocabulary's counts, whatever the batch."""
+    rows = table(spark, config, VOCABULARY).groupBy("term", "id")
+    return content(rows.agg(F.sum("df").alias("df"), F.sum("count").alias("n")), ())
+
+
+def files(config: Config, wanted: tables.Table) -> set[str]:
+    """The data files below a table's folder."""
+    return {path.name for path in Path(tables.of(config).path(wanted).removeprefix("file://")).glob("*.parquet")}
+
+
+def live(spark: SparkSession, config: Config, wanted: tables.Table) -> set[str]:
+    return {item.name for item in delta_kernel.listed(spark, tables.of(config).path(wanted), wanted.key)}
+
+
+@pytest.mark.spark
+def test_fewer_files_the_same_rows_and_the_same_trainings(
+    spark: SparkSession, tmp_path: Path, configured: Configure, trained: list[Task]
+) -> None:
+    config = configured(*arguments(tmp_path))
+    arrive(spark, config, tmp_path, range(1, 4))
+    old = train.run(spark, configured(*arguments(tmp_path, "run=old")))
+    arrive(spark, config, tmp_path, range(4, BATCHES + 1))
+    before, chosen = rows_of(spark, config), {number: terms(spark, config, number) for number in (2, 3, BATCHES)}
+    summed = totals(spark, config)
+
+    done = maintain.run(spark, config)
+    assert done["status"] == "done"
+    for wanted in (DOCUMENTS, CLEAN, FEATURES, VOCABULARY, SNAPSHOTS):
+        files_before, files_after = done["files"][wanted.place]
+        assert files_before >= BATCHES
+        assert files_after == len(live(spark, config, wanted)) == 1, wanted
+    after = rows_of(spark, config)
+    assert [row for row in after["runs"] if '"job":"maintain"' not in row] == before.pop("runs")
+    assert {place: after[place] for place in before} == before
+    assert {row["batch"] for row in table(spark, config, VOCABULARY).select("batch").collect()} == {3, BATCHES}
+    assert totals(spark, config) == summed
+    assert {number: terms(spark, config, number) for number in (3, BATCHES)} == {
+        number: chosen[number] for number in (3, BATCHES)
+    }
+    with pytest.raises(UserError, match=r"^snapshot=2 has no vocabulary .* take snapshot=3 or the latest$"):
+        terms(spark, config, 2)
+    with pytest.raises(UserError, match=r"^snapshot=5 has no .* take snapshot=3, snapshot=6 or the latest$"):
+        train.run(spark, configured(*arguments(tmp_path, "snapshot=5")))
+
+    again = train.run(spark, configured(*arguments(tmp_path, "run=again", "snapshot=3")))
+    assert weights_of(again) == weights_of(old)
+    assert again["metrics"] == old["metrics"]
+    assert again["train"]["loss"] == old["train"]["loss"]
+    evaluated = evaluate.run(spark, configured(*arguments(tmp_path, f"bundle={old['bundle']}")))
+    assert (evaluated["snapshot"], evaluated["status"]) == (BATCHES, "done")
+    new = configured(*arguments(tmp_path, f"bundle={old['bundle']}", f"output={tmp_path}/out"))
+    assert predict.run(spark, new)["rows"]["rejected"] == BATCHES
+
+
+@pytest.mark.spark
+def test_a_second_one_changes_nothing_and_tables_go_on(
+    spark: SparkSession, tmp_path: Path, configured: Configure
+) -> None:
+    many, once = (configured(*arguments(tmp_path, f"dataset={name}", AT_ONCE)) for name in ("many", "once"))
+    arrive(spark, many, tmp_path, range(1, 5))
+    assert maintain.run(spark, many)["removed"]["files"] >= 4 * 7
+    before = versions(tmp_path / "lake"), sorted(tmp_path.rglob("*.parquet"))
+    assert maintain.run(spark, many)["status"] == "unchanged"
+    assert (versions(tmp_path / "lake"), sorted(tmp_path.rglob("*.parquet"))) == before
+    for wanted in TABLES:
+        if tables.version(spark, tables.of(many), wanted) >= 0:
+            assert files(many, wanted) == live(spark, many, wanted)
+    arrive(spark, many, tmp_path, range(5, 7))
+    featurize.run(spark, once)
+    for wanted in (DOCUMENTS, CLEAN, FEATURES):
+        same = ("batch", "id", "path", "key") if wanted is not DOCUMENTS else ("batch",)
+        assert content(table(spark, many, wanted), same) == content(table(spark, once, wanted), same)
+    assert terms(spark, many, 6) == terms(spark, once, 1)
+    with pytest.raises(UserError, match="has no tables"):
+        maintain.run(spark, configured(*arguments(tmp_path, "dataset=none")))
+    assert not (tmp_path / "lake" / "none").exists()
+
+
+@pytest.mark.spark
+def test_what_a_run_under_way_reads_and_what_is_young_stays(
+    spark: SparkSession, tmp_path: Path, configured: Configure
+) -> None:
+    config = configured(*arguments(tmp_path, AT_ONCE))
+    arrive(spark, config, tmp_path, range(1, 5))
+    folder = tables.of(config).folder
+    features = Path(tables.of(config).path(FEATURES).removeprefix("file://"))
+    reads = files(config, FEATURES)
+    young, old, aside = features / "part-young.parquet", features / "part-old.parquet", features / ".1.tmp"
+    for path in (young, old, aside):
+        path.write_bytes(b"killed")
+    with locks.run(spark, folder, "busy", Overlap("leave", 0)):
+        assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
+        assert reads < files(config, FEATURES)
+        batches = {row["batch"] for row in table(spark, config, VOCABULARY).select("batch").collect()}
+        assert batches == {1, 2, 3, 4}, "which snapshot the run reads is not known"
+    for path in (old, aside):
+        os.utime(path, (time.time() - 4000,) * 2)
+    keeping = configured(*arguments(tmp_path))
+    done = maintain.run(spark, keeping)
+    assert (done["compacted"], done["removed"]["files"]) == ([VOCABULARY.place], 0), "retention is a week"
+    assert maintain.run(spark, config)["removed"]["files"] > 4
+    assert files(config, FEATURES) == live(spark, config, FEATURES) | {young.name}
+    assert not aside.exists()
+    os.utime(young, (time.time() - 4000,) * 2)
+    assert maintain.run(spark, config)["removed"]["files"] > 0
+    assert not young.exists()
+
+
+@pytest.mark.spark
+def test_files_that_a_log_calls_by_whole_addresses_stay(
+    spark: SparkSession, tmp_path: Path, configured: Configure
+) -> None:
+    """Delta lets a log hold them, and ours did where a lake was `hdfs:///…`: they are files like any other."""
+    config = configured(*arguments(tmp_path, AT_ONCE, f"lake={tmp_path}/my lake"))
+    arrive(spark, config, tmp_path, range(1, 4))
+    before = rows_of(spark, config)
+    for log in (tmp_path / "my lake").rglob("_delta_log/*.json"):
+        place = f"file:{log.parent.parent}".replace(" ", "%20")
+        log.write_text(log.read_text().replace('"path":"part', f'"path":"{place}/part'))
+        (log.parent / f".{log.name}.crc").unlink()
+    for path in (tmp_path / "my lake").rglob("*.parquet"):
+        os.utime(path, (time.time() - 4000,) * 2)
+    assert maintain.run(spark, config)["status"] == "unchanged"
+    assert rows_of(spark, config) == before
+    arrive(spark, config, tmp_path, range(4, 5))
+    before = rows_of(spark, config)
+    assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
+    assert rows_of(spark, config) == before | {RUNS.place: rows_of(spark, config)[RUNS.place]}
+
+
+@pytest.mark.spark
+def test_features_are_sorted_in_row_groups_of_the_usual_size(
+    spark: SparkSession, tmp_path: Path, configured: Configure
+) -> None:
+    import pyarrow.parquet as pq
+
+    config = configured(*arguments(tmp_path))
+    for number in range(4):
+        write_json(tmp_path / "in" / f"{number}.json", documents(200, start=number * 200))
+        featurize.run(spark, config)
+    maintain.run(spark, config)
+    (name,) = live(spark, config, FEATURES)
+    file = pq.ParquetFile(Path(tables.of(config).path(FEATURES).removeprefix("file://")) / name)
+    rows = file.read(["split", "key", "id"]).to_pylist()
+    order = [(row["split"] == "test", row["key"], row["id"]) for row in rows]
+    assert order == sorted(order)
+    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [512, len(rows) - 512]
+
+
+def test_packs_hold_a_few_small_neighbours() -> None:
+    def file(number: int, size: int) -> delta_kernel.DataFile:
+        return delta_kernel.DataFile(f"{number}", size, 0, 1, (number, number))
+
+    small = compaction.SMALL - 1
+    found = [file(number, small) for number in range(10)]
+    assert [len(pack) for pack in compaction.packed(found)] == [4, 4]
+    assert compaction.packed(found[:3]) == []
+    assert compaction.packed([file(number, compaction.SMALL) for number in range(10)]) == []
+
+
+@pytest.mark.submit
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.faults) for seed in range(1, 5))])
+def test_one_that_is_killed_and_a_second_one(
+    spark: SparkSession, tmp_path: Path, configured: Configure, seed: int
+) -> None:
+    config = configured(*arguments(tmp_path, AT_ONCE))
+    arrive(spark, config, tmp_path, range(1, 5))
+    before, chosen = rows_of(spark, config), terms(spark, config, 4)
+    command = [f"lake={tmp_path}/lake", "source=files", *arguments(tmp_path, AT_ONCE)]
+    running = start("maintain", command, tmp_path / "err")
+    wait_for(tmp_path / "err", "maintain: compacting", running)
+    time.sleep(random.Random(seed).uniform(0, 4))  # noqa: S311
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait(timeout=60)
+    maintain.run(spark, config)
+    after = rows_of(spark, config)
+    for name in (RUNS, METRICS, PREDICTIONS):
+        before.pop(name.place, None)
+        after.pop(name.place, None)
+    assert after == before
+    assert terms(spark, config, 4) == chosen
+    assert all(len(live(spark, config, wanted)) == 1 for wanted in (DOCUMENTS, CLEAN, FEATURES, VOCABULARY))
