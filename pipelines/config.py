@@ -22,32 +22,12 @@ from models.dataset.tfidf import Options as TfidfOptions
 from models.storage import addresses
 from models.training.task import Options as TrainOptions
 from pipelines.errors import UserError
+from pipelines.lakehouse.splits import Split
 from pipelines.text import tokenizer
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 DATA = CONF.parent / "data"
 GROUPS = ("source", "features", "model")
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """What a job does where another one has what it needs: wait for so many seconds, or leave at once."""
-
-    mode: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Split:
-    """How documents without a published split are divided: shares of all documents, and the hash's salt."""
-
-    test: float = 0.1
-    validation: float = 0.1
-    salt: int = 0
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.test < 1 and 0 <= self.validation < 1 and self.test + self.validation < 1):
-            raise ValueError("split.test and split.validation must be shares whose sum is below 1")
 
 
 @dataclass(frozen=True)
@@ -124,11 +104,6 @@ class Config(Common):
     def dataset_name(self) -> str:
         """The data set's folder in the lake: `dataset=`, else what the source says, else the source's name."""
         return self.dataset or getattr(self.source, "dataset", self.names.source)
-
-    @property
-    def overlapping(self) -> Overlap:
-        """What to do where another job has what this one needs."""
-        return Overlap(self.overlap, self.overlap_s)
 
 
 def load(arguments: Iterable[str] = ()) -> Config:

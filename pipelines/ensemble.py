@@ -1,67 +1,69 @@
 """ensemble: bundles whose probabilities are averaged, as a bundle of its own, evaluated on the test split."""
 
 import time
-from typing import Any
 
 from pyspark.sql import SparkSession
 
-from models.bundles import bundle
+from models.bundles.bundle import ENSEMBLE, unite
 from models.storage import files
-from pipelines import evaluate, featurize
 from pipelines.config import Config
 from pipelines.errors import UserError
-from pipelines.evaluation import bundle_scoring
+from pipelines.evaluation.bundle_scoring import bundle_address, manifest_of
 from pipelines.job.cli import main
-from pipelines.lakehouse import locks, tables
-from pipelines.lakehouse.tables import Lake
-from pipelines.tracking import run_log
+from pipelines.job.resolve import bundle_models, configured_dataset, update_settings, with_features_of
+from pipelines.lakehouse import locks
+from pipelines.lakehouse.dataset import Dataset
+from pipelines.stages.evaluation import EvaluatedBundle, evaluate_bundle
+from pipelines.stages.update import update_tables
+from pipelines.tracking.reports import DONE, EnsembleReport
+from pipelines.tracking.run_log import RunLog, new_run
 
 
-def run(spark: SparkSession, config: Config) -> dict[str, Any]:
-    """Unite `bundles=` into one, which `evaluate` and `predict` take as they take any other.
+def run(spark: SparkSession, config: Config) -> EnsembleReport:
+    """Unite `bundles=` into one, which `evaluate` and `predict` take like any other.
 
     Raises:
-        UserError: fewer than two bundles, one that cannot be used, some that do not fit together, or `run=` is taken.
+        UserError: there are fewer than two bundles, one cannot be used, they do not fit together, or `run=` is taken.
+        Busy: another job holds the data set or the run.
     """
     if len(config.bundles) < 2:
         raise UserError("bundles=[<folder>,<folder>,...] is missing: two bundles or more")
-    members = [bundle_scoring.folder(path) for path in config.bundles]
-    config = bundle_scoring.with_features(config, bundle_scoring.manifest(members[0]))
-    lake = tables.of(config)
-    identity = config.run or run_log.new_run()
-    with locks.run(spark, lake.folder, identity, config.overlapping):
-        return held(spark, config, lake, identity, members)
+    members = [bundle_address(path) for path in config.bundles]
+    config = with_features_of(manifest_of(members[0], bundle_models()), config)
+    dataset, name = configured_dataset(spark, config), config.run or new_run()
+    with locks.run_lock(spark, dataset.folder, name, update_settings(config).overlap):
+        return _unite_locked(dataset, config, members, name)
 
 
-def held(spark: SparkSession, config: Config, lake: Lake, identity: str, members: list[str]) -> dict[str, Any]:
-    """`run`, the new run held."""
-    folder = f"{lake.folder}/bundles/{identity}"
+def _unite_locked(dataset: Dataset, config: Config, members: list[str], name: str) -> EnsembleReport:
+    """`run`, with the new run's lock held."""
+    folder, models = dataset.bundle_folder(name), bundle_models()
     if files.names(folder):
-        raise UserError(f"run={identity} is there already: {folder}")
-    before = run_log.rows(spark, config, featurize.update(spark, config))
-    snapshot = tables.snapshot(spark, lake, config.snapshot)
+        raise UserError(f"run={name} is there already: {folder}")
+    update = update_tables(dataset, update_settings(config))
+    snapshot = dataset.snapshot(config.snapshot)
     began = time.monotonic()
     try:
-        bundle.unite(folder, members, models=bundle_scoring.known())
+        manifest = unite(folder, members, models=models)
     except ValueError as error:
         raise UserError(str(error)) from error
-    scores = evaluate.score(spark, lake, folder, snapshot, identity)
-    result = {
-        "job": "ensemble",
-        "status": "done",
-        "run": identity,
-        "model": bundle.ENSEMBLE,
-        "source": config.names.source,
-        "dataset": lake.dataset,
-        "members": members,
-        "metrics": {"test": scores},
-        "rows": before["rows"],
-        "seconds": before["seconds"] | {"ensemble": round(time.monotonic() - began, 2)},
-        "snapshot": snapshot["batch"],
-        "bundle": folder,
-    }
-    run_log.keep(spark, lake, result)
-    return result
+    tested = evaluate_bundle(dataset, EvaluatedBundle(folder, manifest, name, models), snapshot)
+    report = EnsembleReport(
+        job="ensemble",
+        status=DONE,
+        run=name,
+        model=ENSEMBLE,
+        source=config.names.source,
+        dataset=dataset.name,
+        members=members,
+        metrics={"test": tested},
+        rows=update.rows,
+        seconds=update.seconds | {"ensemble": round(time.monotonic() - began, 2)},
+        snapshot=snapshot.batch,
+        bundle=folder,
+    )
+    RunLog(dataset).record(report)
+    return report
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
     python tests/equivalence.py compare OUT1 OUT2
 
 `record` runs the jobs of `steps` with the checkout's own environment, which `make setup` has made, in some minutes.
-DIR holds r8 and reviews_zh, as `make data` brings them (by default this repository's `data`). `compare` prints a line
-for each thing compared. Exit status: 0 equal; 1 something differs, is missing or empty, or a job failed; 2 wrong
+DIR holds r8, reviews_zh and digits, as `make data` brings them (by default this repository's `data`). `compare` prints
+a line for each thing compared. Exit status: 0 equal; 1 something differs, is missing or empty, or a job failed; 2 wrong
 arguments.
 
 Both recordings belong on one machine: other processors round sums of floats in other ways. Nothing of the project is
@@ -65,12 +65,18 @@ TABLES = (
     *("bronze/batches", "bronze/documents", "bronze/quarantine", "silver/documents", "gold/*/features"),
     *("gold/*/vocabulary", "gold/*/snapshots", "predictions", "runs", "metrics"),
 )
-MAY_BE_EMPTY = {("reviews_zh", "bronze/quarantine")}  # nothing is wrong with those files
+MAY_BE_EMPTY = {  # nothing is wrong with those files, and images have no words
+    *((dataset, "bronze/quarantine") for dataset in ("r8", "reviews_zh", "digits")),
+    ("digits", "gold/*/vocabulary"),
+}
 BUNDLES = {
     "bbc": ("mlp",),
     "r8": ("ensemble", "hybrid", "logistic", "textcnn"),
     "reviews_zh": ("mlp",),
+    "digits": ("imagecnn",),
     "files": ("mlp",),
+    "numbers": ("linear",),
+    "topics": ("mlp",),
 }
 BUNDLE_FILES = (
     "model.json",
@@ -124,7 +130,7 @@ def main() -> int:
     recording = commands.add_parser("record", help="run a checkout's jobs")
     recording.add_argument("checkout", type=Path)
     recording.add_argument("out", type=Path)
-    recording.add_argument("--data", type=Path, default=ROOT / "data", help="the folder with r8 and reviews_zh")
+    recording.add_argument("--data", type=Path, default=ROOT / "data", help="the folder with r8, reviews_zh and digits")
     comparing = commands.add_parser("compare", help="compare two recordings")
     comparing.add_argument("first", type=Path)
     comparing.add_argument("second", type=Path)
@@ -142,7 +148,7 @@ def record(parser: Parser, checkout: Path, out: Path, data: Path) -> int:
     for path in (checkout / "pipelines" / "train.py", checkout / ".venv" / "bin" / "spark-submit"):
         if not path.exists():
             parser.error(f"{checkout} is no checkout that is set up: {path} is missing")
-    for path in (data / "r8" / "train.tab", data / "reviews_zh" / "pos.txt"):
+    for path in (data / "r8" / "train.tab", data / "reviews_zh" / "pos.txt", data / "digits"):
         if not path.exists():
             parser.error(f"{path} is missing: 'make data' brings it, or name its folder with --data")
     if out.exists() and any(out.iterdir()):
@@ -162,30 +168,45 @@ def record(parser: Parser, checkout: Path, out: Path, data: Path) -> int:
 
 def steps(out: Path, data: Path) -> list[Step]:
     """The jobs of a recording, in their order; epochs are few, for the results need not be good."""
-    bundles = {name: [f"{out}/lake/{name}/bundles/{run}" for run in runs] for name, runs in BUNDLES.items()}
-    r8 = ("source=r8", f"source.path={data}/r8", "train.seed=7")
-    chinese = ("source=reviews_zh", f"source.path={data}/reviews_zh", "features=characters", "train.seed=7")
-    own = ("source=files", "source.label=label", "split.test=0.4", "train.seed=7")
-    first, second, third, fourth = (f"source.path={INPUTS}/batches/{number}" for number in range(1, 5))
-    parts = ",".join(path for path in bundles["r8"] if path.endswith(("logistic", "textcnn")))
+    lake, seed = f"lake={out}/lake", "train.seed=7"
+    bundles = {dataset: [f"{out}/lake/{dataset}/bundles/{run}" for run in runs] for dataset, runs in BUNDLES.items()}
+    ensemble, _, *parts = bundles["r8"]
+    r8 = ("source=r8", f"source.path={data}/r8", seed)
+    chinese = ("source=reviews_zh", f"source.path={data}/reviews_zh", "features=characters", seed)
+    digits = ("source=digits", f"source.path={data}/digits", seed)
     plan = [
-        ("bbc-mlp", "train", ("source=bbc", "model=mlp", "run=mlp", "train.epochs=3", "train.seed=7")),
+        ("bbc-mlp", "train", ("source=bbc", "model=mlp", "run=mlp", "train.epochs=3", seed)),
         ("r8-logistic", "train", (*r8, "model=logistic", "run=logistic", "train.epochs=3")),
         ("r8-textcnn", "train", (*r8, "model=textcnn", "run=textcnn", "train.epochs=1")),
         ("r8-hybrid", "train", (*r8, "model=hybrid", "run=hybrid", "train.epochs=1", "train.ranks=2")),
-        ("r8-ensemble", "ensemble", ("source=r8", f"source.path={data}/r8", "run=ensemble", f"bundles=[{parts}]")),
-        ("reviews_zh-mlp", "train", (*chinese, "model=mlp", "run=mlp", "train.epochs=1")),
-        ("files-evaluate", "evaluate", (*own, first, "source.format=csv", f"bundle={bundles['bbc'][0]}")),
-        ("files-featurize", "featurize", (*own, second, "source.format=json")),
-        ("files-clean", "clean", (*own, third, "source.format=csv")),
-        ("files-mlp", "train", (*own, fourth, "source.format=csv", "model=mlp", "run=mlp", "train.epochs=2")),
-        ("files-maintain", "maintain", ("source=files", first, "maintain.retention_hours=0")),
+        ("r8-ensemble", "ensemble", (*r8, "run=ensemble", f"bundles=[{','.join(parts)}]")),
         ("r8-maintain", "maintain", ("source=r8", "maintain.retention_hours=0")),
+        ("reviews_zh-mlp", "train", (*chinese, "model=mlp", "run=mlp", "train.epochs=1")),
+        ("digits-imagecnn", "train", (*digits, "model=imagecnn", "run=imagecnn", "train.epochs=1")),
+        *own_files(f"bundle={bundles['bbc'][0]}", seed),
     ]
     new = ("source=files", f"source.path={INPUTS}/new", "source.format=csv", "source.text=body")
-    predict = (f"bundle={bundles['r8'][0]}", f"output={out}/predicted", *new)
-    lake = f"lake={out}/lake"
-    return [*(Step(name, job, (lake, *given)) for name, job, given in plan), Step("predict", "predict", predict)]
+    predict = Step("predict", "predict", (f"bundle={ensemble}", f"output={out}/predicted", *new))
+    return [*(Step(name, job, (lake, *given)) for name, job, given in plan), predict]
+
+
+def own_files(bundle: str, seed: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    """The jobs on the script's own inputs: four batches, each by another job, then the other tasks and tokenizers."""
+    files = ("source=files", "source.label=label", "split.test=0.4", seed)
+    first, second, third, fourth = (f"source.path={INPUTS}/batches/{number}" for number in range(1, 5))
+    numbers = ("source=files", f"source.path={INPUTS}/numbers", "source.format=csv", "source.target=number")
+    numbered = ("dataset=numbers", "features=character_ngrams", "model=linear", "run=linear", "train.epochs=3", seed)
+    topics = ("source=files", f"source.path={INPUTS}/topics", "source.format=json", "source.label=topics")
+    several = ("source.label_separator=|", "train.loss=binary", "dataset=topics", "features=jieba", "model=mlp")
+    return [
+        ("files-evaluate", "evaluate", (*files, first, "source.format=csv", bundle)),
+        ("files-featurize", "featurize", (*files, second, "source.format=json")),
+        ("files-clean", "clean", (*files, third, "source.format=csv")),
+        ("files-mlp", "train", (*files, fourth, "source.format=csv", "model=mlp", "run=mlp", "train.epochs=5")),
+        ("files-maintain", "maintain", ("source=files", first, "maintain.retention_hours=0")),
+        ("numbers-linear", "train", (*numbers, *numbered)),
+        ("topics-mlp", "train", (*topics, *several, "run=mlp", "train.epochs=5", seed)),
+    ]
 
 
 def run(step: Step, checkout: Path, out: Path) -> bool:
@@ -227,12 +248,7 @@ def place_inputs(folder: Path) -> None:
 
 
 def inputs() -> dict[str, bytes]:
-    """Files with good and bad rows: four batches of labelled texts, and new ones to predict."""
-    columns = ["label", "text"]
-    known = texts(0, 30)
-    rows = [dict(zip(columns, row, strict=True)) for row in texts(30, 50)]
-    lines = [*map(json.dumps, rows), '{"label": "sport"}', "[1]", "{broken"]
-    short = b"sport\nsport,\n,a text without a label\n"
+    """Files with good and bad rows, by their names."""
     new = [["n", "body"], *([str(number), text] for number, (_, text) in enumerate(texts(200, 240)))]
     odd = [
         ["41", 'a quoted, "text"\nof two lines'],
@@ -241,18 +257,39 @@ def inputs() -> dict[str, bytes]:
         ["44"],
         ["45", "a", "b"],
     ]
-    return {
-        "batches/1/a.csv": as_csv([columns, *known]) + short,
-        "batches/1/b.csv": as_csv([columns, *texts(50, 70), *known[:5]]),
-        "batches/2/c.json": "".join(f"{line}\n" for line in lines).encode(),
-        "batches/3/d.csv": as_csv([columns, *texts(70, 90), ["opera", "a label that no model knows"]])
-        + b"tech,\xff\xfe\n",
-        "batches/4/e.csv.gz": gzip.compress(as_csv([columns, *texts(90, 120)]), mtime=0),
-        "batches/4/f.csv.gz": gzip.compress(as_csv([columns, *texts(120, 130)]), mtime=0)[:-9],
+    numbers = [[str(number % 7 + 0.5), f"{'wheat ' * (number % 7)}barley {number}"] for number in range(60)]
+    return batches() | {
+        "numbers/a.csv": as_csv([["number", "text"], *numbers, ["many", "no number"]]),
+        "topics/a.json": b"".join(several_topics(number) for number in range(60)) + b"[1]\n",
         "new/g.csv": as_csv([*new, *odd]) + b"46,\xff\xfe not UTF-8\n",
         "new/h.csv": as_csv([["n", "body"], *([str(number), "wheat corn grain exports"] for number in range(3))]),
         "new/i.csv.gz": b"no gzip at all",
     }
+
+
+def batches() -> dict[str, bytes]:
+    """Four batches of labelled texts: duplicates, rows and a file that are broken, a label that no model knows."""
+    columns = ["label", "text"]
+    rows = [dict(zip(columns, row, strict=True)) for row in texts(30, 50)]
+    lines = [*map(json.dumps, rows), '{"label": "sport"}', "[1]", "{broken"]
+    short = b"sport\nsport,\n,a text without a label\n"
+    odd = [["opera", "a label that no model knows"]]
+    return {
+        "batches/1/a.csv": as_csv([columns, *texts(0, 30)]) + short,
+        "batches/1/b.csv": as_csv([columns, *texts(50, 70), *texts(0, 5)]),
+        "batches/2/c.json": "".join(f"{line}\n" for line in lines).encode(),
+        "batches/3/d.csv": as_csv([columns, *texts(70, 90), *odd]) + b"tech,\xff\xfe\n",
+        "batches/4/e.csv.gz": gzip.compress(as_csv([columns, *texts(90, 120)]), mtime=0),
+        "batches/4/f.csv.gz": gzip.compress(as_csv([columns, *texts(120, 130)]), mtime=0)[:-9],
+    }
+
+
+def several_topics(number: int) -> bytes:
+    """A made-up Chinese text of one topic or two, as a line of JSON."""
+    known = {"体育": "球队赢得比赛", "科技": "手机和电脑软件", "商业": "银行股票市场"}
+    chosen = [list(known)[number * step % 3] for step in (1, 2)]
+    text = f"{' '.join(known[topic] for topic in chosen)} {number}"
+    return json.dumps({"topics": "|".join(chosen), "text": text}).encode() + b"\n"
 
 
 def texts(start: int, end: int) -> list[list[str]]:

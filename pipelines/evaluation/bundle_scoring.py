@@ -1,58 +1,17 @@
 """What `evaluate` and `predict` share: a bundle in the hands of Spark's workers."""
 
-import dataclasses
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from models.bundles import bundle as bundles
-from models.bundles.bundle import ENSEMBLE, Bundle, Ensemble
+from models.bundles.bundle import Bundle, Ensemble, load
 from models.bundles.manifest import read_manifest
 from models.dataset.encoder import Stored
 from models.storage import addresses
-from pipelines.config import Config, Names, members
 from pipelines.errors import UserError
 from pipelines.text import tokenizer
-
-
-def folder(path: str) -> str:
-    """A bundle's address that means the same in every process."""
-    return addresses.absolute(path).rstrip("/")
-
-
-def known() -> list[str]:
-    """The models that a bundle may hold."""
-    return [*members("model"), ENSEMBLE]
-
-
-def manifest(path: str) -> dict[str, Any]:
-    """What a bundle says of itself.
-
-    Raises:
-        UserError: it is none, or a foreign one.
-    """
-    try:
-        return read_manifest(folder(path), models=known())
-    except ValueError as error:
-        raise UserError(f"{path} is not a bundle that can be used: {error}") from error
-
-
-def load(path: str) -> Bundle | Ensemble:
-    """A bundle ready to score.
-
-    Raises:
-        UserError: it is torn, tampered with or foreign.
-    """
-    try:
-        return bundles.load(path, models=known())
-    except ValueError as error:
-        raise UserError(str(error)) from error
-
-
-loaded = cache(load)  # in a worker, which scores many batches with one
-
 
 ANSWERS = pa.schema(
     {
@@ -64,35 +23,61 @@ ANSWERS = pa.schema(
 )
 
 
-def answers(bundle: Bundle | Ensemble, stored: Stored) -> pa.RecordBatch:
-    """What a bundle says of each document, as `ANSWERS`; the columns of other tasks than its own are null.
+def bundle_address(path: str) -> str:
+    """A bundle's address that means the same in every process."""
+    return addresses.absolute(path).rstrip("/")
 
-    For one label it is the most probable with its probability; for several those more probable than not.
+
+def manifest_of(path: str, models: tuple[str, ...]) -> dict[str, Any]:
+    """A bundle's manifest; its model must be one of `models`.
+
+    Raises:
+        UserError: there is no bundle, or one of a foreign kind.
+    """
+    try:
+        return read_manifest(bundle_address(path), models=models)
+    except ValueError as error:
+        raise UserError(f"{path} is not a bundle that can be used: {error}") from error
+
+
+def load_bundle(path: str, models: tuple[str, ...]) -> Bundle | Ensemble:
+    """A bundle ready to score.
+
+    Raises:
+        UserError: the bundle is torn, tampered with or of a foreign kind.
+    """
+    try:
+        return load(path, models=models)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+cached_bundle = cache(load_bundle)  # in a worker, which scores many batches with one bundle
+
+
+def answer(bundle: Bundle | Ensemble, stored: Stored) -> pa.RecordBatch:
+    """What a bundle predicts for each document, as `ANSWERS`; columns of other tasks than its own are null.
+
+    For one label that is the most probable one with its probability; for several those more probable than not.
     """
     scores = bundle.score(stored)
     columns = {field.name: pa.nulls(len(scores), field.type) for field in ANSWERS}
     if bundle.kind == "target":
         columns["predicted_value"] = pa.array(scores[:, 0], pa.float64())
     elif bundle.kind == "labels":
-        rows, places = np.nonzero(scores > 0.5)
+        rows, indices = np.nonzero(scores > 0.5)
         offsets = pa.array(np.searchsorted(rows, np.arange(len(scores) + 1)), pa.int32())
-        columns["predicted_labels"] = pa.ListArray.from_arrays(offsets, _names(bundle, places))
+        columns["predicted_labels"] = pa.ListArray.from_arrays(offsets, _label_names(bundle, indices))
     else:
-        columns["predicted"] = _names(bundle, scores.argmax(1))
+        columns["predicted"] = _label_names(bundle, scores.argmax(1))
         columns["probability"] = pa.array(scores.max(1), pa.float32())
     return pa.RecordBatch.from_arrays(list(columns.values()), schema=ANSWERS)
 
 
-def _names(bundle: Bundle | Ensemble, places: Any) -> pa.Array:
-    return pa.array(np.array(bundle.labels)[places], pa.string())
+def _label_names(bundle: Bundle | Ensemble, indices: Any) -> pa.Array:
+    return pa.array(np.array(bundle.labels)[indices], pa.string())
 
 
-def features(found: dict[str, Any]) -> tokenizer.Options:
-    """How the bundle's text becomes terms."""
-    return tokenizer.Options(**{key: value for key, value in found["features"].items() if key != "name"})
-
-
-def with_features(config: Config, found: dict[str, Any]) -> Config:
-    """A configuration that reads the feature set which the bundle was trained on."""
-    names = Names(config.names.source, found["features"]["name"], found["model"])
-    return dataclasses.replace(config, features=features(found), names=names)
+def tokenizer_options(features: dict[str, Any]) -> tokenizer.Options:
+    """How a bundle's text becomes terms, from its manifest's `features`."""
+    return tokenizer.Options(**{key: value for key, value in features.items() if key != "name"})

@@ -1,85 +1,143 @@
-"""A comparison's figures: a row a model, a table for people, a CSV file to keep."""
+"""A comparison of models: a row a model, a table for people, a CSV file to keep."""
 
 import csv
 import io
 import shlex
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
 
 from models.storage import addresses, files
-from pipelines.config import Config
 from pipelines.errors import UserError
 
-COLUMNS = (
-    *("model", "seeds", "accuracy", "low", "high", "macro_f1", "parameters", "train_seconds"),
-    *("trained_per_second", "scored_per_second", "megabytes"),
-)
 FORMATS = dict.fromkeys(("accuracy", "low", "high", "macro_f1"), ".4f")
 FORMATS |= dict.fromkeys(("train_seconds", "megabytes"), ",.1f")
-NAMED = ("dataset", "features", "model", "seed")  # what a row of the CSV file is known by
-HEADER = [*NAMED, *COLUMNS[2:], "command"]
-NOT_TRAINS = ("models", "seeds", "grid", "output", "lake", "report")  # keys that say nothing of a single training
+IDENTITY = ("dataset", "features", "model", "seed")  # what identifies a row of the CSV file
+NOT_OF_A_TRAINING = ("models", "seeds", "grid", "output", "lake", "report")  # keys that no single training needs
 
 
-def summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row a model, the means of its seeds; the interval is of all its seeds' predictions together."""
-    found = []
-    for name in dict.fromkeys(row["model"] for row in rows):
-        own = [row for row in rows if row["model"] == name]
-        means = {key: statistics.fmean(row[key] for row in own) for key in COLUMNS[2:]}
-        found.append({"model": name, "seeds": len(own), **means, "parameters": own[0]["parameters"]})
-    return found
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """How well a model does and what it costs: accuracy with its 95 % interval, size, seconds, documents a second."""
+
+    accuracy: float
+    low: float
+    high: float
+    macro_f1: float
+    parameters: int
+    train_seconds: float
+    trained_per_second: float
+    scored_per_second: float
+    megabytes: float
 
 
-def table(result: dict[str, Any]) -> str:
+METRICS = tuple(item.name for item in fields(Scores))
+HEADER = [*IDENTITY, *METRICS, "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRow(Scores):
+    """One training of a comparison; `settings`: the arguments that a grid search chose."""
+
+    model: str
+    run: str
+    seed: int
+    settings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow(Scores):
+    """One model of a comparison: the means over its seeds."""
+
+    model: str
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two models: the test documents that only one of them has right, and McNemar's p.
+
+    `more_than_chance` allows for the number of pairs (Holm, "A simple sequentially rejective multiple test procedure",
+    Scandinavian Journal of Statistics 6, 1979).
+    """
+
+    one: str
+    other: str
+    only_one: int
+    only_other: int
+    p: float
+    more_than_chance: bool = False
+
+
+def summarize(rows: Sequence[TrainingRow]) -> list[ModelRow]:
+    """A row a model: the means of its seeds, also of the bounds of their intervals."""
+    summaries = []
+    for model in dict.fromkeys(row.model for row in rows):
+        own = [row for row in rows if row.model == model]
+        means = {name: statistics.fmean(getattr(row, name) for row in own) for name in METRICS if name != "parameters"}
+        summaries.append(ModelRow(model=model, seeds=len(own), parameters=own[0].parameters, **means))
+    return summaries
+
+
+def render(models: Sequence[ModelRow], differences: Sequence[Difference]) -> str:
     """The comparison for people: a line a model, then a line a pair."""
-    heads = [name.replace("_", " ") for name in COLUMNS]
-    lines = [heads, *([_cell(name, model[name]) for name in COLUMNS] for model in result["models"])]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(heads))]
+    columns = ("model", "seeds", *METRICS)
+    lines = [
+        [name.replace("_", " ") for name in columns],
+        *([_cell(name, getattr(row, name)) for name in columns] for row in models),
+    ]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    for pair in result["differences"]:
-        verdict = "more than chance" if pair["more_than_chance"] else "may be chance"
+    for pair in differences:
+        verdict = "more than chance" if pair.more_than_chance else "may be chance"
         text.append(
-            f"{pair['one']} against {pair['other']}: {pair['only_one']} and {pair['only_other']} documents that only"
-            f" one of them has right, p = {pair['p']:.2g}: {verdict}"
+            f"{pair.one} against {pair.other}: {pair.only_one} and {pair.only_other} documents that only"
+            f" one of them has right, p = {pair.p:.2g}: {verdict}"
         )
     return "\n".join(text)
 
 
-def _cell(name: str, value: Any) -> str:
-    return value if name == "model" else f"{value:{FORMATS.get(name, ',.0f')}}"
+def _cell(name: str, value: str | float) -> str:
+    return str(value) if name == "model" else f"{value:{FORMATS.get(name, ',.0f')}}"
 
 
-def check(output: str) -> None:
-    """Refuse a file that `record` cannot add to, before any work.
+def check_output(output: str) -> None:
+    """Refuse, before any work, a file that `record_csv` cannot add to.
 
     Raises:
-        UserError: it is not one of ours.
+        UserError: the file is not one of ours.
     """
-    older = _older(output) if output else ""
-    if older and older.splitlines()[0].split(",") != HEADER:
+    text = _read_existing(output) if output else ""
+    if text and text.splitlines()[0].split(",") != HEADER:
         raise UserError(f"output={output} holds something else than a comparison's rows; name a new file")
 
 
-def _older(output: str) -> str:
+def _read_existing(output: str) -> str:
     path = addresses.absolute(output)
     folder, _, name = path.rpartition("/")
     return files.read(path).decode(errors="replace") if name in files.names(folder) else ""
 
 
-def record(config: Config, rows: Sequence[dict[str, Any]]) -> None:
-    """Put the trainings into the CSV file `output=`, each with the command that repeats it."""
-    kept = {tuple(row[name] for name in NAMED): row for row in csv.DictReader(io.StringIO(_older(config.output)))}
-    own = [argument for argument in config.arguments if argument.partition("=")[0] not in NOT_TRAINS]
+def record_csv(
+    output: str, rows: Sequence[TrainingRow], *, dataset: str, features: str, arguments: Sequence[str]
+) -> None:
+    """Put the trainings into the CSV file `output`, each with the command that repeats it.
+
+    A training replaces an older one of the same data set, features, model and seed. `arguments` are the comparison's.
+    """
+    older = csv.DictReader(io.StringIO(_read_existing(output)))
+    kept = {tuple(row[name] for name in IDENTITY): row for row in older}
+    shared = [argument for argument in arguments if argument.partition("=")[0] not in NOT_OF_A_TRAINING]
     for row in rows:
-        more = [f"model={row['model']}", f"train.seed={row['seed']}", *row["settings"]]
-        command = shlex.join(["spark-submit", "pipelines/train.py", *own, *more])
-        chosen = (config.dataset_name, config.names.features, row["model"], str(row["seed"]))
-        named = dict(zip(NAMED, chosen, strict=True))
-        kept[tuple(named.values())] = named | {key: row[key] for key in COLUMNS[2:]} | {"command": command}
+        own = [f"model={row.model}", f"train.seed={row.seed}", *row.settings]
+        command = shlex.join(["spark-submit", "pipelines/train.py", *shared, *own])
+        identity = (dataset, features, row.model, str(row.seed))
+        values = asdict(row)
+        kept[identity] = (
+            dict(zip(IDENTITY, identity, strict=True)) | {name: values[name] for name in METRICS} | {"command": command}
+        )
     text = io.StringIO()
     table = csv.DictWriter(text, HEADER, lineterminator="\n")
     table.writeheader()
     table.writerows(kept[key] for key in sorted(kept))
-    files.write(addresses.absolute(config.output), text.getvalue().encode())
+    files.write(addresses.absolute(output), text.getvalue().encode())

@@ -1,92 +1,184 @@
-"""Exact figures of a run's predictions, out of the table `predictions`."""
+"""Exact metrics of a run's predictions, from the table `predictions`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
 
 from models.training import metrics
-from pipelines.lakehouse import tables
-from pipelines.lakehouse.tables import PREDICTIONS, Lake
+from pipelines.lakehouse.dataset import Dataset
 
-TRUTHS = {"label": "labels", "labels": "labels", "target": "target"}
-ANSWERS = {"label": "predicted", "labels": "predicted_labels", "target": "predicted_value"}
+TRUTH_COLUMNS = {"label": "labels", "labels": "labels", "target": "target"}  # by the kind of a bundle's task
+PREDICTION_COLUMNS = {"label": "predicted", "labels": "predicted_labels", "target": "predicted_value"}
+MOST_CONFUSION_CLASSES = 50  # a larger matrix is left out: the table `predictions` has every pair
 
 
-def of_run(
-    spark: SparkSession, lake: Lake, identity: str, batch: int, manifest: dict[str, Any]
-) -> dict[str, Any] | None:
-    """Of a run's predictions for a snapshot, by the kind of its bundle's task; None where there are none."""
-    kind, labels = manifest["task"]["kind"], manifest["labels"]
-    found = predictions(spark, lake, identity, batch, [TRUTHS[kind], ANSWERS[kind]])
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One class's precision, recall and F1, 0 where undefined, and its number of documents."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: float
+
+
+@dataclass(frozen=True)
+class TestMetrics:
+    """What metrics of every task have."""
+
+    __test__ = False  # pytest: this is no test
+
+    documents: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The metrics as a JSON object, without what was left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleLabelMetrics(TestMetrics):
+    """Of documents with one label: accuracy with its 95 % interval, macro-F1, the majority class's accuracy.
+
+    `unknown_label`: documents whose label the bundle has not; they count as wrong. `confusion`: documents by true (row)
+    and predicted class (column), in the order of `classes`; None for more than `MOST_CONFUSION_CLASSES`.
+    """
+
+    accuracy: float
+    interval: list[float]
+    macro_f1: float
+    majority: float
+    unknown_label: int
+    classes: dict[str, ClassMetrics]
+    confusion: list[list[int]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiLabelMetrics(TestMetrics):
+    """Of documents with any number of labels: subset accuracy with its 95 % interval, micro- and macro-F1."""
+
+    accuracy: float
+    interval: list[float]
+    micro_f1: float
+    macro_f1: float
+    unknown_label: int
+    classes: dict[str, ClassMetrics]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionMetrics(TestMetrics):
+    """Of documents with a target: RMSE, MAE, R², and the RMSE of always predicting the mean."""
+
+    rmse: float
+    mae: float
+    r2: float
+    rmse_of_mean: float
+
+
+def test_metrics_from_dict(values: Mapping[str, Any]) -> TestMetrics:
+    """The metrics that `to_dict` gave, of whichever task."""
+    if "rmse" in values:
+        return RegressionMetrics(**values)
+    classes = {name: ClassMetrics(**figures) for name, figures in values["classes"].items()}
+    kind = MultiLabelMetrics if "micro_f1" in values else SingleLabelMetrics
+    return kind(**{**values, "classes": classes})
+
+
+test_metrics_from_dict.__test__ = False  # type: ignore[attr-defined]  # pytest: this is no test
+
+
+def metrics_of_run(dataset: Dataset, run: str, batch: int, kind: str, labels: Sequence[str]) -> TestMetrics | None:
+    """Metrics of a run's predictions for the snapshot `batch`; None if there are none.
+
+    `kind` is that of the bundle's task, `labels` are the bundle's.
+    """
+    batches = predictions(dataset, run, batch, [TRUTH_COLUMNS[kind], PREDICTION_COLUMNS[kind]])
     if kind == "target":
-        return number(list(found))
-    pairs = (pair for rows in found for pair in zip(*(column.to_pylist() for column in rows.columns), strict=True))
-    figures = several(pairs, labels) if kind == "labels" else single(pairs, labels)
-    return figures if figures["documents"] else None
+        return regression_metrics(list(batches))
+    pairs = (pair for rows in batches for pair in zip(*(column.to_pylist() for column in rows.columns), strict=True))
+    of_task = multi_label_metrics(pairs, labels) if kind == "labels" else single_label_metrics(pairs, labels)
+    return of_task if of_task.documents else None
 
 
-def predictions(
-    spark: SparkSession, lake: Lake, identity: str, batch: int, columns: list[str]
-) -> Iterator[pa.RecordBatch]:
-    """Some columns of a run's predictions for a snapshot."""
-    for rows in tables.scan(spark, lake, PREDICTIONS, identity, identity, ["snapshot", *columns]):
+def predictions(dataset: Dataset, run: str, batch: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns of a run's predictions for the snapshot `batch`."""
+    for rows in dataset.predictions.scan(["snapshot", *columns], run, run):
         yield rows.filter(pc.equal(rows["snapshot"], batch)).select(columns)
 
 
-def number(found: list[pa.RecordBatch]) -> dict[str, Any] | None:
-    """Of rows (the target, the value predicted)."""
-    if not sum(rows.num_rows for rows in found):
+def regression_metrics(batches: Sequence[pa.RecordBatch]) -> RegressionMetrics | None:
+    """Of rows (target, predicted value)."""
+    if not sum(rows.num_rows for rows in batches):
         return None
-    true, predicted = (np.concatenate([rows.column(place).to_numpy() for rows in found]) for place in (0, 1))
-    return metrics.regression(true, predicted) | {"documents": len(true)}
+    true, predicted = (np.concatenate([rows.column(index).to_numpy() for rows in batches]) for index in (0, 1))
+    return RegressionMetrics(documents=len(true), **metrics.regression(true, predicted))
 
 
-def single(pairs: Iterator[tuple[list[str], str]], labels: list[str]) -> dict[str, Any]:
-    """Of (true labels, the predicted one): the first of a document's counts; one that is not in `labels` is wrong."""
+def single_label_metrics(pairs: Iterable[tuple[Sequence[str], str]], labels: Sequence[str]) -> SingleLabelMetrics:
+    """Of (true labels, predicted label): a document's first label counts; one that is not in `labels` is wrong."""
     counts = Counter((true[0], predicted) for true, predicted in pairs)
     names = sorted({*labels, *(label for label, _ in counts)})
-    confusion = np.zeros((len(names), len(names)), np.int64)
-    for (label, predicted), number in counts.items():
-        confusion[names.index(label), names.index(predicted)] = number
-    classes = metrics.per_class(confusion)
-    unknown = [names.index(name) for name in names if name not in labels]
-    return metrics.summary(confusion) | {
-        "documents": int(confusion.sum()),
-        "unknown_label": int(confusion[unknown].sum()),
-        "classes": _by_name(names, classes),
-        "confusion": confusion.tolist(),
-    }
+    index = {name: number for number, name in enumerate(names)}
+    true, predicted, hits = (np.zeros(len(names), np.int64) for _ in range(3))
+    for (label, answer), number in counts.items():
+        true[index[label]] += number
+        predicted[index[answer]] += number
+        hits[index[label]] += number if label == answer else 0
+    unknown = [index[name] for name in names if name not in set(labels)]
+    documents, occurs = int(true.sum()), true + predicted > 0
+    f1 = metrics.of_counts(hits, predicted, true)["f1"]
+    return SingleLabelMetrics(
+        accuracy=metrics.share(int(hits.sum()), documents),
+        interval=list(metrics.wilson(int(hits.sum()), documents)),
+        macro_f1=float(f1[occurs].mean()) if occurs.any() else 0.0,
+        majority=metrics.share(int(true.max(initial=0)), documents),
+        documents=documents,
+        unknown_label=int(true[unknown].sum()),
+        classes=_per_class(names, hits, predicted, true),
+        confusion=_confusion(counts, index) if len(names) <= MOST_CONFUSION_CLASSES else None,
+    )
 
 
-def several(pairs: Iterator[tuple[list[str], list[str]]], labels: list[str]) -> dict[str, Any]:
-    """Of (true labels, predicted ones): a true label that is not in `labels` is never found."""
+def _confusion(counts: Mapping[tuple[str, str], int], index: Mapping[str, int]) -> list[list[int]]:
+    matrix = [[0] * len(index) for _ in index]
+    for (label, answer), number in counts.items():
+        matrix[index[label]][index[answer]] = number
+    return matrix
+
+
+def multi_label_metrics(
+    pairs: Iterable[tuple[Sequence[str], Sequence[str]]], labels: Sequence[str]
+) -> MultiLabelMetrics:
+    """Of (true labels, predicted labels): a true label that is not in `labels` is never found."""
     hits: Counter[str] = Counter()
     given: Counter[str] = Counter()
-    has: Counter[str] = Counter()
+    true: Counter[str] = Counter()
     exact = documents = unknown = 0
-    for true, predicted in pairs:
-        wanted, found = set(true), set(predicted)
-        hits.update(wanted & found)
-        given.update(found)
-        has.update(wanted)
-        exact += wanted == found
+    for true_labels, predicted_labels in pairs:
+        wanted, answers = set(true_labels), set(predicted_labels)
+        hits.update(wanted & answers)
+        given.update(answers)
+        true.update(wanted)
+        exact += wanted == answers
         documents += 1
         unknown += not wanted <= set(labels)
-    names = sorted({*labels, *has})
-    counts = [np.array([counter[name] for name in names]) for counter in (hits, given, has)]
-    return metrics.multi_label(*counts, exact=exact, documents=documents) | {
-        "documents": documents,
-        "unknown_label": unknown,
-        "classes": _by_name(names, metrics.of_counts(*counts)),
-    }
+    names = sorted({*labels, *true})
+    counts = [np.array([counter[name] for name in names]) for counter in (hits, given, true)]
+    return MultiLabelMetrics(
+        **metrics.multi_label(*counts, exact=exact, documents=documents),
+        documents=documents,
+        unknown_label=unknown,
+        classes=_per_class(names, *counts),
+    )
 
 
-def _by_name(names: list[str], classes: dict[str, Any]) -> dict[str, dict[str, float]]:
+def _per_class(names: Sequence[str], hits: Any, predicted: Any, true: Any) -> dict[str, ClassMetrics]:
+    columns = metrics.of_counts(hits, predicted, true)
     return {
-        name: {figure: float(values[number]) for figure, values in classes.items()} for number, name in enumerate(names)
+        name: ClassMetrics(**{metric: float(values[number]) for metric, values in columns.items()})
+        for number, name in enumerate(names)
     }

@@ -1,9 +1,9 @@
-"""Locks of a data set that die with whoever holds them: the operating system's on a local disk, a lease on HDFS.
+"""A data set's locks, which die with their holder: the operating system's on a local disk, a lease on HDFS.
 
 The driver's JVM holds them, since it is the process that commits: a lock never ends before a commit under way does.
 Nothing has to be cleaned up after a kill. A local lock is free at once. A lease is free when the NameNode has not heard
-of the holder for a minute (HDFS's soft limit); a holder that is only cut off may live longer than its lease, and then
-the tables' transactions still let each batch in once.
+from the holder for a minute (HDFS's soft limit); a holder that was only cut off may outlive its lease, and then the
+tables' transactions still let each batch in once.
 """
 
 import json
@@ -12,261 +12,148 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
 from uuid import uuid4
 
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from models.storage import files
-from pipelines.config import Overlap
 from pipelines.errors import Busy
 from pipelines.job import progress
+from pipelines.lakehouse.lock_files import LockFile, lock_file
 
-FOLDER = ".locks"  # below a data set's
+FOLDER = ".locks"  # below a data set's folder
 TABLES = "tables"
 RUN = "run-"
 COMMIT_S = 600.0  # a commit takes a tenth of a second
-PAUSES = (0.02, 1.0)  # seconds between two looks, at first and at most
-HOLDER = "user.textmill.holder"  # the extended attribute of a lock's file on HDFS
-REFUSED = ("AlreadyBeingCreatedException", "RecoveryInProgressException", "FileNotFoundException")
+PAUSES_S = (0.02, 1.0)  # between two attempts, at first and at most
 
-_ours: set[str] = set()  # paths that this process holds or tries: Java's locks are its JVM's as a whole
+_ours: set[str] = set()  # paths that this process holds or tries: Java's locks belong to the JVM as a whole
 _guard = threading.Lock()
 
 
-class Place(Protocol):
-    """Where a lock is: one file."""
+@dataclass(frozen=True)
+class Overlap:
+    """What a job does if another one holds what it needs: wait for at most so many seconds, or leave at once."""
 
-    def take(self, note: bytes) -> bool:
-        """Take the lock and leave a note of the holder there; False where it is held."""
-
-    def note(self) -> bytes:
-        """What the last holder left; empty where nothing can be read."""
-
-    def free(self) -> None:
-        """Let the lock go, with its file."""
+    mode: str
+    seconds: float
 
 
-@contextmanager
-def tables(spark: SparkSession, folder: str, overlap: Overlap) -> Iterator[bool]:
-    """Hold the right to bring a data set's tables up to date; yields whether another job had to be waited for.
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock: a job, its process and host, and since when (seconds since 1970)."""
 
-    Raises:
-        Busy: another job has it, and `overlap` does not let us wait (any longer).
-    """
-    with held(spark, folder, TABLES, f"the data set {folder}", overlap) as waited:
-        yield waited
+    job: str
+    process: int
+    host: str
+    since: float
+    token: str  # tells this holder's file from another one of the same name
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.since, UTC)
+        return f"{self.job} (process {self.process} on {self.host}, since {since:%Y-%m-%d %H:%M:%S} UTC)"
 
 
-@contextmanager
-def run(spark: SparkSession, folder: str, identity: str, overlap: Overlap) -> Iterator[bool]:
-    """Hold a run of a data set: its bundle, its rows, and the files that it reads; as `tables`.
+def tables_lock(session: SparkSession, folder: str, overlap: Overlap) -> AbstractContextManager[bool]:
+    """Hold the right to update a data set's tables; yields whether it had to wait for another job.
 
     Raises:
-        Busy: as `tables`.
+        Busy: another job holds it, and `overlap` does not allow to wait (any longer).
     """
-    with held(spark, folder, f"{RUN}{identity}", f"the run {identity}", overlap) as waited:
-        yield waited
+    return _hold(session, folder, TABLES, f"the data set {folder}", overlap)
 
 
-@contextmanager
-def commit(spark: SparkSession, folder: str, table: str) -> Iterator[None]:
-    """On a local disk, where two drivers may overwrite each other's commits, let one at a time commit to a table."""
+def run_lock(session: SparkSession, folder: str, run: str, overlap: Overlap) -> AbstractContextManager[bool]:
+    """Hold a run of a data set: its bundle, its rows, and the files that it reads; otherwise as `tables_lock`.
+
+    Raises:
+        Busy: another job holds the run, and `overlap` does not allow to wait (any longer).
+    """
+    return _hold(session, folder, f"{RUN}{run}", f"the run {run}", overlap)
+
+
+def commit_lock(session: SparkSession, folder: str, table: str) -> AbstractContextManager[object]:
+    """Let one driver at a time commit to a table on a local disk, where two may overwrite each other's commits.
+
+    HDFS needs no lock: it renames to a free name or not at all.
+    """
     if folder.startswith("hdfs:"):
-        yield  # HDFS renames to a name that is not taken, or not at all
-        return
-    with held(spark, folder, f"commit-{table.replace('/', '-')}", f"the log of {table}", Overlap("wait", COMMIT_S)):
-        yield
+        return nullcontext()
+    name = f"commit-{table.replace('/', '-')}"
+    return _hold(session, folder, name, f"the log of {table}", Overlap("wait", COMMIT_S))
 
 
-def runs(spark: SparkSession, folder: str) -> dict[str, dict[str, Any]]:
-    """The runs of a data set that somebody holds now: what each left as its note (`since`: seconds since 1970)."""
-    found = {}
+def held_runs(session: SparkSession, folder: str) -> dict[str, Holder | None]:
+    """The runs of a data set that somebody holds now, with their holders (None: unknown)."""
+    runs = {}
     for name in files.names(f"{folder}/{FOLDER}"):
         if name.startswith(RUN) and not name.endswith(".tmp"):
-            place = _place(spark, f"{folder}/{FOLDER}/{name}")
-            with _tried(place, f"{folder}/{FOLDER}/{name}", _note(spark)) as taken:
-                if not taken:
-                    found[name.removeprefix(RUN)] = _read(place)
-    return found
+            path = f"{folder}/{FOLDER}/{name}"
+            lock = lock_file(session, path)
+            with _attempt(lock, path, _note(session)) as acquired:
+                if not acquired:
+                    runs[name.removeprefix(RUN)] = read_holder(lock)
+    return runs
+
+
+def read_holder(lock: LockFile) -> Holder | None:
+    """Who holds a lock; None if that is just being written."""
+    with suppress(ValueError, TypeError):
+        return Holder(**json.loads(lock.note()))
+    return None
 
 
 @contextmanager
-def held(spark: SparkSession, folder: str, name: str, what: str, overlap: Overlap) -> Iterator[bool]:
-    """Hold the lock `name` of a data set, `what` in words; yields whether it had to be waited for.
-
-    Raises:
-        Busy: as `tables`.
-    """
-    path, began, pause = f"{folder}/{FOLDER}/{name}", time.monotonic(), PAUSES[0]
-    waited = said = False
-    place = _place(spark, path)
+def _hold(session: SparkSession, folder: str, name: str, what: str, overlap: Overlap) -> Iterator[bool]:
+    """Hold the lock `name` of a data set, described as `what`; yields whether it had to be waited for."""
+    path, began, pause = f"{folder}/{FOLDER}/{name}", time.monotonic(), PAUSES_S[0]
+    waited = announced = False
+    lock = lock_file(session, path)
     while True:
-        with _tried(place, path, _note(spark)) as taken:
-            if taken:
+        with _attempt(lock, path, _note(session)) as acquired:
+            if acquired:
                 yield waited
                 return
-        passed = time.monotonic() - began
-        if overlap.mode == "leave" or passed > overlap.seconds:
+        elapsed = time.monotonic() - began
+        if overlap.mode == "leave" or elapsed > overlap.seconds:
             after = f" after {overlap.seconds:g} seconds" if overlap.mode == "wait" else ""
-            raise Busy(f"{what} is in use by {holder(place)}{after}: try again later")
-        # A commit is over before anybody could read that it was waited for, and so is a file just being made.
-        if not said and passed > PAUSES[1]:
-            progress.say(f"textmill: {what} is in use by {holder(place)}: waiting")
-            said = True
+            raise Busy(f"{what} is in use by {_name_holder(lock)}{after}: try again later")
+        # A commit, or a file just being made, is over before anybody could read about it.
+        if not announced and elapsed > PAUSES_S[1]:
+            progress.say(f"textmill: {what} is in use by {_name_holder(lock)}: waiting")
+            announced = True
         waited = True
         time.sleep(pause)
-        pause = min(pause * 2, PAUSES[1])
+        pause = min(pause * 2, PAUSES_S[1])
 
 
-def holder(place: Place) -> str:
-    """Who holds a lock, for a sentence."""
-    note = _read(place)
-    if not note:
-        return "another job"
-    since = datetime.fromtimestamp(note["since"], UTC)
-    return f"{note['job']} (process {note['process']} on {note['host']}, since {since:%Y-%m-%d %H:%M:%S} UTC)"
+def _name_holder(lock: LockFile) -> str:
+    return str(read_holder(lock) or "another job")
 
 
 @contextmanager
-def _tried(place: Place, path: str, note: bytes) -> Iterator[bool]:
-    """One attempt; what was taken is free again after the block."""
+def _attempt(lock: LockFile, path: str, note: bytes) -> Iterator[bool]:
+    """One attempt; a lock that was acquired is released after the block."""
     with _guard:
         ours = path not in _ours
         if ours:
             _ours.add(path)
-    taken = False
+    acquired = False
     try:
-        taken = ours and place.take(note)
-        yield taken
+        acquired = ours and lock.acquire(note)
+        yield acquired
     finally:
-        if taken:
-            place.free()
+        if acquired:
+            lock.release()
         if ours:
             with _guard:
                 _ours.discard(path)
 
 
-def _note(spark: SparkSession) -> bytes:
-    job = spark.sparkContext.appName.removeprefix("textmill-")
-    # The token tells this holder's file from one of the same name.
-    content = {"job": job, "process": os.getpid(), "host": socket.gethostname(), "since": time.time()}
-    return json.dumps(content | {"token": uuid4().hex}).encode()
-
-
-def _read(place: Place) -> dict[str, Any]:
-    """A holder's note; empty where it is just being written."""
-    with suppress(ValueError):
-        found: dict[str, Any] = json.loads(place.note())
-        return found
-    return {}
-
-
-def _place(spark: SparkSession, path: str) -> Place:
-    return _Lease(spark, path) if path.startswith("hdfs:") else _File(spark, path.removeprefix("file://"))
-
-
-class _File:
-    """Java's lock of a file, which is the process's (`fcntl`): children do not have it, NFS passes it on."""
-
-    def __init__(self, spark: SparkSession, path: str) -> None:
-        self.spark, self.path = spark, path
-        self.made: list[str] = []
-        self.file: Any = None
-
-    def take(self, note: bytes) -> bool:
-        """Open and lock the file; believe it only where the file still stands under its name."""
-        assert self.spark._jvm
-        self._make_folders()
-        try:
-            file = self.spark._jvm.java.io.RandomAccessFile(self.path, "rw")
-        except Py4JJavaError as error:
-            if os.path.isdir(os.path.dirname(self.path)):
-                raise
-            return _refused(error)  # whoever let the lock go has taken the folder away
-        if file.getChannel().tryLock():
-            file.setLength(0)
-            file.write(note)
-            if self.note() == note:
-                self.file = file
-                return True
-        file.close()
-        return False
-
-    def note(self) -> bytes:
-        """The file's content."""
-        try:
-            with open(self.path, "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            return b""
-
-    def free(self) -> None:
-        """Remove the file while it is locked, so that nobody takes one that is about to go; then empty folders."""
-        with suppress(FileNotFoundError):
-            os.remove(self.path)
-        self.file.close()
-        with suppress(OSError):
-            for folder in (os.path.dirname(self.path), *self.made):
-                os.rmdir(folder)
-
-    def _make_folders(self) -> None:
-        """The lock's folder, and what leads there: a job that then refuses its arguments leaves no trace."""
-        missing, folder = [], os.path.dirname(os.path.dirname(self.path))
-        while not os.path.isdir(folder):
-            missing.append(folder)
-            folder = os.path.dirname(folder)
-        self.made = missing or self.made
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-
-
-class _Lease:
-    """HDFS lets one client at a time append to a file, and ends its lease where it is silent for a minute."""
-
-    def __init__(self, spark: SparkSession, path: str) -> None:
-        assert spark._jvm
-        self.hadoop = spark._jvm.org.apache.hadoop.fs
-        self.path = self.hadoop.Path(path)
-        self.system = self.path.getFileSystem(spark._jsc.hadoopConfiguration())
-        self.stream: Any = None
-
-    def take(self, note: bytes) -> bool:
-        """Open the file for append."""
-        try:
-            if not self.system.exists(self.path):
-                self._make()
-            self.stream = self.system.append(self.path)
-        except Py4JJavaError as error:
-            return _refused(error)
-        with suppress(Py4JJavaError):  # extended attributes may be switched off
-            self.system.setXAttr(self.path, HOLDER, note)
-        return True
-
-    def note(self) -> bytes:
-        """The file's attribute."""
-        with suppress(Py4JJavaError):
-            return bytes(self.system.getXAttr(self.path, HOLDER))
-        return b""
-
-    def free(self) -> None:
-        """Remove the file while it is open, so that nobody takes one that is about to go."""
-        self.system.delete(self.path, False)
-        with suppress(Py4JJavaError):  # there is no file to complete
-            self.stream.close()
-
-    def _make(self) -> None:
-        """An empty file, by renaming: Hadoop's client repeats a `create` that is refused for five minutes."""
-        aside = self.hadoop.Path(f"{self.path}.{uuid4().hex}.tmp")
-        self.system.create(aside, False).close()
-        if not self.system.rename(aside, self.path):
-            self.system.delete(aside, False)
-
-
-def _refused(error: Py4JJavaError) -> bool:
-    """False, where an exception says that the lock is not to be had now; else it is raised."""
-    if not any(name in str(error.java_exception.toString()) for name in REFUSED):
-        raise error
-    return False
+def _note(session: SparkSession) -> bytes:
+    job = session.sparkContext.appName.removeprefix("textmill-")
+    holder = Holder(job, os.getpid(), socket.gethostname(), time.time(), uuid4().hex)
+    return json.dumps(asdict(holder)).encode()

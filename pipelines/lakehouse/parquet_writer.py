@@ -1,4 +1,4 @@
-"""From record batches to a table's Parquet files, in Spark's workers: no row goes back through the JVM.
+"""Writes a table's Parquet files from record batches in Spark's workers: no row goes back through the JVM.
 
 A file appears under its name whole or not at all, and belongs to the table only once the driver has committed it. Its
 name follows from the job and the task, so a task that runs twice writes one file.
@@ -8,7 +8,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -19,19 +19,21 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from models.storage import files
-from pipelines.lakehouse.delta_kernel import DataFile
+from pipelines.lakehouse.delta_log import DataFile, Key
 
-Worker = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-Told = dict[str, Any]
+Worker = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]  # a function for `DataFrame.mapInArrow`
 
 ROW_GROUP = 16_384  # rows: what a reader decodes at once
-FILE_BYTES = 64 << 20  # of rows in memory, that become one file: bounds a worker's memory
-TOLD = pa.schema({"file": pa.string()})  # what a worker hands back: one JSON object a file
+FILE_BYTES = 64 << 20  # of rows in memory that become one file: bounds a worker's memory
+WRITTEN = pa.schema({"file": pa.string()})  # what a writing worker returns: a `WrittenFile` as JSON in each row
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where a job writes a table: its folder, its columns, the job's own word, and how rows lie in a file."""
+class WriteTarget:
+    """Where a job writes a table's files: the table's name, folder and columns, and how rows lie in a file.
+
+    `token` begins the names of this job's files; `order` names the columns that a file's rows are sorted by.
+    """
 
     table: str
     folder: str
@@ -41,10 +43,42 @@ class Target:
     row_group: int = ROW_GROUP
 
 
-class Writer:
-    """Gathers a task's rows of one table into files; says of each its name, size, rows, and rows of each split."""
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file that a worker wrote and nothing has committed yet.
 
-    def __init__(self, target: Target) -> None:
+    `bounds`: the minimum and the maximum of the table's first column; `splits`: the rows of each split, in tables that
+    have one; `labels`: those that models may learn from the file's documents, in feature files.
+    """
+
+    table: str
+    name: str
+    size: int
+    modified: int  # milliseconds since 1970
+    rows: int
+    bounds: tuple[Key, Key]
+    splits: dict[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, text: str) -> "WrittenFile":
+        """What `to_json` gave."""
+        values = json.loads(text)
+        return cls(**values | {"bounds": tuple(values["bounds"]), "labels": tuple(values["labels"])})
+
+    def to_json(self) -> str:
+        """One line of JSON, for the way from a worker to the driver."""
+        return json.dumps(asdict(self))
+
+    def data_file(self) -> DataFile:
+        """The file as a commit adds it."""
+        return DataFile(self.name, self.size, self.modified, self.rows, self.bounds)
+
+
+class TableWriter:
+    """Gathers one task's rows of one table into files."""
+
+    def __init__(self, target: WriteTarget) -> None:
         context = TaskContext.get()
         assert context, "only Spark's workers write"
         self.target = target
@@ -54,11 +88,11 @@ class Writer:
 
     @property
     def name(self) -> str:
-        """The file that the next rows go into, as its rows from number `rows` on."""
+        """The file that the next rows go into, from its row number `rows` on."""
         return f"{self.stem}-{self.number:03}.parquet"
 
-    def add(self, rows: pa.RecordBatch | pa.Table) -> Iterator[Told]:
-        """Take rows; the file, where one is full."""
+    def add(self, rows: pa.RecordBatch | pa.Table) -> Iterator[WrittenFile]:
+        """Take rows; yields the file that they fill, if they fill one."""
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
         self.pending.append(table.select(self.target.columns.names).cast(self.target.columns))
         self.rows += table.num_rows
@@ -66,63 +100,55 @@ class Writer:
         if self.size >= FILE_BYTES:
             yield from self.close()
 
-    def close(self) -> Iterator[Told]:
-        """Write what is left; the file, if there is any row."""
+    def close(self) -> Iterator[WrittenFile]:
+        """Write the rows that are left; yields their file, if there is any row."""
         if self.rows:
-            yield write(self.target, self.name, pa.concat_tables(self.pending))
+            yield write_file(self.target, self.name, pa.concat_tables(self.pending))
             self.number += 1
         self.rows = self.size = 0
         self.pending = []
 
 
-def write(target: Target, name: str, rows: pa.Table) -> Told:
-    """Write one file, in the target's order."""
+def write_file(target: WriteTarget, name: str, rows: pa.Table) -> WrittenFile:
+    """Write one file, sorted by the target's order."""
     if target.order:
         rows = rows.combine_chunks().take(pc.sort_indices(rows, [(column, "ascending") for column in target.order]))
     content = io.BytesIO()
-    numbers = [field.name for field in target.columns if pa.types.is_integer(field.type)]
+    integers = [column.name for column in target.columns if pa.types.is_integer(column.type)]
     pq.write_table(
-        rows, content, compression="zstd", store_schema=False, row_group_size=target.row_group, write_statistics=numbers
+        rows,
+        content,
+        compression="zstd",
+        store_schema=False,
+        row_group_size=target.row_group,
+        write_statistics=integers,
     )
     files.write(f"{target.folder}/{name}", content.getvalue())
-    return describe(target, name, rows, content.tell())
+    return _describe(target, name, rows, content.tell())
 
 
-def describe(target: Target, name: str, rows: pa.Table, size: int) -> Told:
-    """What a worker tells of a file."""
+def _describe(target: WriteTarget, name: str, rows: pa.Table, size: int) -> WrittenFile:
     splits = {}
     if "split" in rows.column_names:
-        splits = {item["values"]: item["counts"] for item in pc.value_counts(rows["split"]).to_pylist()}
-    return {
-        "table": target.table,
-        "name": name,
-        "size": size,
-        "modified": int(time.time() * 1000),
-        "rows": rows.num_rows,
-        "splits": splits,
-        "bounds": list(pc.min_max(rows[target.columns.names[0]]).as_py().values()),
-    }
+        splits = {entry["values"]: entry["counts"] for entry in pc.value_counts(rows["split"]).to_pylist()}
+    least, greatest = pc.min_max(rows[target.columns.names[0]]).as_py().values()
+    modified = int(time.time() * 1000)
+    return WrittenFile(target.table, name, size, modified, rows.num_rows, (least, greatest), splits)
 
 
-def sink(target: Target) -> Worker:
-    """A worker's function: rows of the target's table -> `TOLD`."""
+def table_sink(target: WriteTarget) -> Worker:
+    """A worker that writes all rows to one table: the table's rows -> `WRITTEN`."""
 
-    def drain(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer = Writer(target)
+    def write_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        writer = TableWriter(target)
         for batch in batches:
-            yield from told(writer.add(batch))
-        yield from told(writer.close())
+            yield from as_batches(writer.add(batch))
+        yield from as_batches(writer.close())
 
-    return drain
-
-
-def told(written: Iterable[Told]) -> Iterator[pa.RecordBatch]:
-    """Descriptions of files as `TOLD`."""
-    for item in written:
-        yield pa.RecordBatch.from_pydict({"file": [json.dumps(item)]}, schema=TOLD)
+    return write_all
 
 
-def chained(first: Worker, second: Worker) -> Worker:
+def chain_workers(first: Worker, second: Worker) -> Worker:
     """Two workers' functions as one, in one process."""
 
     def both(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -131,20 +157,22 @@ def chained(first: Worker, second: Worker) -> Worker:
     return both
 
 
-def written(rows: DataFrame, worker: Worker) -> list[Told]:
-    """Run a job whose worker writes files; what it tells of them."""
-    return collected(rows.mapInArrow(worker, from_arrow_schema(TOLD)))
+def as_batches(written: Iterable[WrittenFile]) -> Iterator[pa.RecordBatch]:
+    """Written files as record batches of `WRITTEN`."""
+    for file in written:
+        yield pa.RecordBatch.from_pydict({"file": [file.to_json()]}, schema=WRITTEN)
 
 
-def collected(rows: DataFrame) -> list[Told]:
-    """Run a job that gives `TOLD`."""
-    return [json.loads(row["file"]) for row in rows.collect()]
+def run_writers(rows: DataFrame, worker: Worker) -> list[WrittenFile]:
+    """Run a Spark job whose worker returns `WRITTEN`."""
+    return collect_written(rows.mapInArrow(worker, from_arrow_schema(WRITTEN)))
 
 
-def data_files(told: Iterable[Told], table: str) -> list[DataFile]:
-    """The files of one table, for a commit."""
-    return [
-        DataFile(item["name"], item["size"], item["modified"], item["rows"], tuple(item["bounds"]))
-        for item in told
-        if item["table"] == table
-    ]
+def collect_written(rows: DataFrame) -> list[WrittenFile]:
+    """Run a Spark job whose rows are `WRITTEN`."""
+    return [WrittenFile.from_json(row["file"]) for row in rows.collect()]
+
+
+def repeat_integer(value: int, count: int) -> Any:
+    """An Arrow column of `count` equal 64-bit integers."""
+    return pa.repeat(pa.scalar(value, pa.int64()), count)

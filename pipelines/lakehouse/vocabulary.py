@@ -1,100 +1,95 @@
-"""Which terms a model reads: chosen from the vocabulary's rows of a snapshot."""
+"""Which terms a model reads: selected from the vocabulary's rows up to a snapshot."""
 
 import json
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from models.dataset.tfidf import Options
 from pipelines.errors import UserError
-from pipelines.lakehouse import tables
-from pipelines.lakehouse.tables import VOCABULARY, Lake
+from pipelines.lakehouse.dataset import Dataset, Snapshot
 
-GAPS = "textmill.gaps"  # the table's property: from which snapshot to which ones `maintain` made one of several
-CLASH = "two terms share an id: "
-DRIVER_ROWS = (
-    2_000_000  # of vocabulary that the driver sums by itself, in some 200 MB; Spark's first query takes seconds
-)
+GAPS = "textmill.gaps"  # a property of the table: ranges of snapshots whose counts `maintain` has merged
+COLLISION = "two terms share an id: "
+# Rows of vocabulary that the driver sums by itself, in some 200 MB: Spark's first query takes seconds.
+DRIVER_ROWS = 2_000_000
 
 
-def chosen(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: Options) -> pa.Table:
-    """`select`, here in the driver.
+def select_terms(dataset: Dataset, snapshot: Snapshot, options: Options) -> pa.Table:
+    """The terms that a model reads, as (term, id, df) sorted by term, in the driver.
+
+    Document frequency bounds them, and the most frequent stay; of terms with equal counts the alphabetically first.
 
     Raises:
-        UserError: `maintain` has summed up what came before and after the snapshot.
+        UserError: `maintain` has merged the snapshot's counts with later ones.
         RuntimeError or Spark's exception: two terms share an id.
     """
-    if tables.count(spark, lake, VOCABULARY, last=snapshot["batch"]) > DRIVER_ROWS:
-        return select(spark, lake, snapshot, options).toArrow()
-    rows = tables.rows(spark, lake, VOCABULARY, last=snapshot["batch"])
-    check(spark, lake, snapshot["batch"])
+    if dataset.vocabulary.count(last=snapshot.batch) > DRIVER_ROWS:
+        return query_terms(dataset, snapshot, options).toArrow()
+    rows = dataset.vocabulary.rows(last=snapshot.batch)
+    check_not_merged(dataset, snapshot.batch)
     sums = [("term", "min"), ("term", "max"), ("df", "sum"), ("count", "sum")]
     terms = rows.group_by("id").aggregate(sums)
-    clash = terms.filter(pc.not_equal(terms["term_min"], terms["term_max"]))
-    if clash.num_rows:
-        raise RuntimeError(f"{CLASH}{clash['term_min'][0]} and {clash['term_max'][0]}")
-    frequent = pc.and_(
+    collisions = terms.filter(pc.not_equal(terms["term_min"], terms["term_max"]))
+    if collisions.num_rows:
+        raise RuntimeError(f"{COLLISION}{collisions['term_min'][0]} and {collisions['term_max'][0]}")
+    within_bounds = pc.and_(
         pc.greater_equal(terms["df_sum"], options.min_df),
-        pc.less_equal(pc.cast(terms["df_sum"], pa.float64()), options.max_df * snapshot["train"]),
+        pc.less_equal(pc.cast(terms["df_sum"], pa.float64()), options.max_df * snapshot.train),
     )
-    by_count = terms.filter(frequent).sort_by([("count_sum", "descending"), ("term_min", "ascending")])
+    by_count = terms.filter(within_bounds).sort_by([("count_sum", "descending"), ("term_min", "ascending")])
     kept = by_count.slice(0, options.size).select(["term_min", "id", "df_sum"])
     return kept.rename_columns(["term", "id", "df"]).sort_by("term")
 
 
-def select(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], options: Options) -> DataFrame:
-    """The terms a model reads, as (term, id, df) by term: by document frequency, then the most frequent ones.
-
-    Of terms with equal counts the alphabetically first stay.
-
-    It raises, when it is read, where two terms share an id.
+def query_terms(dataset: Dataset, snapshot: Snapshot, options: Options) -> DataFrame:
+    """As `select_terms`, by Spark; it raises when it is read if two terms share an id.
 
     Raises:
-        UserError: as `chosen`.
+        UserError: `maintain` has merged the snapshot's counts with later ones.
     """
-    rows = tables.read(spark, lake, VOCABULARY, last=snapshot["batch"])
-    check(spark, lake, snapshot["batch"])
+    rows = dataset.vocabulary.read(last=snapshot.batch)
+    check_not_merged(dataset, snapshot.batch)
     terms = rows.groupBy("id").agg(
         F.min("term").alias("term"),
         F.max("term").alias("other"),
         F.sum("df").alias("df"),
         F.sum("count").alias("n"),
     )
-    clash = F.raise_error(F.concat(F.lit(CLASH), "term", F.lit(" and "), "other"))
-    checked = terms.withColumn("term", F.when(F.col("term") == F.col("other"), F.col("term")).otherwise(clash))
-    kept = checked.where(F.col("df").between(options.min_df, options.max_df * snapshot["train"]))
+    collision = F.raise_error(F.concat(F.lit(COLLISION), "term", F.lit(" and "), "other"))
+    checked = terms.withColumn("term", F.when(F.col("term") == F.col("other"), F.col("term")).otherwise(collision))
+    kept = checked.where(F.col("df").between(options.min_df, options.max_df * snapshot.train))
     return kept.orderBy(F.desc("n"), "term").limit(options.size).select("term", "id", "df").orderBy("term")
 
 
-def gaps(spark: SparkSession, lake: Lake) -> list[list[int]]:
-    """The first and last of snapshots in a row whose vocabulary can no longer be told from the next one's."""
-    found: list[list[int]] = json.loads(tables.properties(spark, lake, VOCABULARY).get(GAPS, "[]"))
-    return found
+def merged_ranges(dataset: Dataset) -> list[list[int]]:
+    """The first and last of snapshots in a row whose vocabulary was merged with the next one's."""
+    ranges: list[list[int]] = json.loads(dataset.vocabulary.properties().get(GAPS, "[]"))
+    return ranges
 
 
-def united(gaps: list[list[int]]) -> list[list[int]]:
-    """The same snapshots in as few gaps as can be."""
-    found: list[list[int]] = []
-    for first, last in sorted(gaps):
-        if found and first <= found[-1][1] + 1:
-            found[-1][1] = max(found[-1][1], last)
+def unite_ranges(ranges: list[list[int]]) -> list[list[int]]:
+    """The same snapshots in as few ranges as possible."""
+    united: list[list[int]] = []
+    for first, last in sorted(ranges):
+        if united and first <= united[-1][1] + 1:
+            united[-1][1] = max(united[-1][1], last)
         else:
-            found.append([first, last])
-    return found
+            united.append([first, last])
+    return united
 
 
-def check(spark: SparkSession, lake: Lake, snapshot: int) -> None:
+def check_not_merged(dataset: Dataset, snapshot: int) -> None:
     """Refuse a snapshot whose counts are gone; asked after the rows were looked up, which may be newer, not older.
 
     Raises:
-        UserError: so.
+        UserError: `maintain` has merged the snapshot's counts with later ones.
     """
-    for first, last in gaps(spark, lake):
+    for first, last in merged_ranges(dataset):
         if first <= snapshot <= last:
             raise UserError(
-                f"snapshot={snapshot} has no vocabulary of its own any more: no run had seen it when maintain summed up"
+                f"snapshot={snapshot} has no vocabulary of its own any more: no run had used it when maintain merged"
                 f" the counts; take {f'snapshot={first - 1}, ' if first > 1 else ''}snapshot={last + 1} or the latest"
             )

@@ -1,74 +1,89 @@
-"""Files below a table's folder that are no part of it any more, or never were, and that nobody can be reading."""
+"""Removes files below a table's folder that are no longer, or never were, part of it and that nobody can be reading."""
 
 import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
-
-from pyspark.sql import SparkSession
+from dataclasses import dataclass
 
 from models.storage import files
-from models.storage.files import locate
-from pipelines.lakehouse import delta_kernel, locks
-from pipelines.lakehouse.tables import Lake, Table
+from pipelines.lakehouse import locks
+from pipelines.lakehouse.dataset import Dataset
+from pipelines.lakehouse.delta_log import DeltaLog
+from pipelines.lakehouse.tables import DeltaTable
+from pipelines.tracking.reports import RemovedFiles
 
-HOUR = 3_600_000  # milliseconds
-YOUNG = HOUR  # a file that no commit names may be about to be committed
-CLOCKS = HOUR // 6  # by which machines' clocks may differ
-LOG = "_delta_log/"
+HOUR_MS = 3_600_000
+YOUNG_MS = HOUR_MS  # a file that no commit names may be about to be committed
+CLOCK_SKEW_MS = HOUR_MS // 6  # by which machines' clocks may differ
+LOG_FOLDER = "_delta_log/"
 
 
-def sweep(spark: SparkSession, lake: Lake, tables: list[Table], retention_hours: float) -> dict[str, int]:
-    """Remove what was replaced longer ago than the retention, and what killed jobs left; how many files and bytes.
+@dataclass(frozen=True)
+class StoredFile:
+    """A file below a folder: its name there, bytes, and when it was last changed (milliseconds since 1970)."""
 
-    A run under way keeps every file that was part of a table when it began. The data set is held, so that no stage is
-    writing.
+    name: str
+    size: int
+    modified: int
+
+
+def remove_unused_files(dataset: Dataset, tables: list[DeltaTable], retention_hours: float) -> RemovedFiles:
+    """Remove what was replaced longer ago than the retention, and what killed jobs left.
+
+    A run under way keeps every file that was part of a table when it began. The data set's lock is held, so that no
+    stage is writing.
     """
     now = int(time.time() * 1000)
-    begun = [int(note.get("since", 0) * 1000) - CLOCKS for note in locks.runs(spark, lake.folder).values()]
-    horizon = min([now - int(retention_hours * HOUR), *begun])
-    gone = [item for table in tables for item in _unneeded(spark, lake, table, horizon, now)]
-    for path, _ in gone:
+    holders = locks.held_runs(dataset.session, dataset.folder).values()
+    begun = [int((holder.since if holder else 0) * 1000) - CLOCK_SKEW_MS for holder in holders]
+    horizon = min([now - int(retention_hours * HOUR_MS), *begun])
+    unused = [
+        (f"{table.path}/{file.name}", file.size) for table in tables for file in unused_files(table, horizon, now)
+    ]
+    for path, _ in unused:
         with suppress(FileNotFoundError):
             files.remove(path)
-    return {"files": len(gone), "bytes": sum(size for _, size in gone)}
+    return RemovedFiles(len(unused), sum(size for _, size in unused))
 
 
-def _unneeded(spark: SparkSession, lake: Lake, table: Table, horizon: int, now: int) -> Iterator[tuple[str, int]]:
-    """A table's files to remove, each with its bytes."""
-    folder = lake.path(table)
-    found = list(below(folder))  # before the log is read: what is committed later is not among them
-    live = {item.name for item in delta_kernel.listed(spark, folder, table.key)}
-    replaced = removals(folder, found, horizon)
-    for name, size, modified in found:
-        if name in live or (name.startswith(LOG) and not is_temporary(name)):
+def unused_files(table: DeltaTable, horizon: int, now: int) -> Iterator[StoredFile]:
+    """The files of a table's folder to remove; `horizon` and `now` in milliseconds since 1970."""
+    stored = list(list_below(table.path))  # before the log is read: what is committed later is not among them
+    live = {file.name for file in table.data_files()}
+    replaced = replacement_times(table.log, stored, horizon)
+    for file in stored:
+        if file.name in live or (file.name.startswith(LOG_FOLDER) and not is_temporary(file.name)):
             continue
-        # The log tells when a file was replaced; of one that it does not tell of, only the file's own age is known.
-        since, least = (replaced[name], horizon) if name in replaced else (modified, min(horizon, now - YOUNG))
-        if since < least:
-            yield f"{folder}/{name}", size
+        # The log tells when a file was replaced; of a file that it does not name, only the file's own age is known.
+        if file.name in replaced:
+            since, limit = replaced[file.name], horizon
+        else:
+            since, limit = file.modified, min(horizon, now - YOUNG_MS)
+        if since < limit:
+            yield file
 
 
-def below(folder: str) -> Iterator[tuple[str, int, int]]:
-    """All files below a folder: name, bytes, milliseconds since 1970."""
-    filesystem, inner = locate(folder)
+def list_below(folder: str) -> Iterator[StoredFile]:
+    """All files below a folder."""
+    filesystem, inner = files.locate(folder)
     for path, info in filesystem.find(inner, detail=True).items():
-        yield path.removeprefix(inner).lstrip("/"), int(info["size"]), files.modified_ms(info)
+        yield StoredFile(path.removeprefix(inner).lstrip("/"), int(info["size"]), files.modified_ms(info))
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file was to be renamed when it was whole."""
+    """Whether a file was to be renamed when it was complete."""
     last = name.rpartition("/")[2]
     return last.startswith(".") and last.endswith(".tmp")
 
 
-def removals(folder: str, found: list[tuple[str, int, int]], horizon: int) -> dict[str, int]:
-    """When a file was replaced (milliseconds since 1970), by the log's commits that are younger than `horizon`."""
-    told: dict[str, int] = {}
-    for name, _, modified in found:
-        if name.startswith(LOG) and name.endswith(".json") and not is_temporary(name) and modified >= horizon - CLOCKS:
-            actions: list[dict[str, Any]] = [json.loads(line) for line in files.read(f"{folder}/{name}").splitlines()]
-            removed = [action["remove"] for action in actions if "remove" in action]
-            told |= {delta_kernel.below(folder, item["path"]): int(item["deletionTimestamp"]) for item in removed}
-    return told
+def replacement_times(log: DeltaLog, stored: list[StoredFile], horizon: int) -> dict[str, int]:
+    """When files were replaced (milliseconds since 1970), from the log's commits that are younger than `horizon`."""
+    times: dict[str, int] = {}
+    for file in stored:
+        is_commit = file.name.startswith(LOG_FOLDER) and file.name.endswith(".json") and not is_temporary(file.name)
+        if is_commit and file.modified >= horizon - CLOCK_SKEW_MS:
+            actions = [json.loads(line) for line in files.read(f"{log.path}/{file.name}").splitlines()]
+            removals = [action["remove"] for action in actions if "remove" in action]
+            times |= {log.relative_name(entry["path"]): int(entry["deletionTimestamp"]) for entry in removals}
+    return times

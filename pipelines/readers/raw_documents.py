@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipelines.lakehouse.parquet_writer import Worker, chained
+from pipelines.lakehouse.parquet_writer import Worker, chain_workers
 from pipelines.readers.formats import BrokenFile, Row, UnknownColumn
 from pipelines.text.tokenizer import normalise, normalised
 
@@ -72,7 +72,7 @@ def by_file(plan: DataFrame, reader: Reader, limits: Limits, step: Step) -> Data
                 rows = checked(_unbroken(reader, path), name, limits)
                 yield from _packed((path, name, number, *row) for number, row in enumerate(rows))
 
-    return plan.select("path", "name").mapInArrow(chained(read, step.work), from_arrow_schema(step.gives))
+    return plan.select("path", "name").mapInArrow(chain_workers(read, step.work), from_arrow_schema(step.gives))
 
 
 def _unbroken(reader: Reader, path: str) -> Iterator[Row]:
@@ -101,7 +101,7 @@ def by_row(values: DataFrame, roles: list[str], limits: Limits, step: Step) -> D
 
     # A file's rows in one task and in their order: ids count the occurrences of a text.
     ordered = values.repartition("path").sortWithinPartitions("path", "row")
-    return ordered.mapInArrow(chained(read, step.work), from_arrow_schema(step.gives))
+    return ordered.mapInArrow(chain_workers(read, step.work), from_arrow_schema(step.gives))
 
 
 def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> Row:

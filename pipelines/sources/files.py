@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from models.storage import addresses
 from pipelines.errors import UserError
-from pipelines.lakehouse import delta_kernel
+from pipelines.lakehouse.delta_log import is_delta_table
 from pipelines.readers import formats, listing, raw_documents
 from pipelines.readers.formats import FORMATS, Row
 from pipelines.readers.listing import Arrival
@@ -62,7 +62,7 @@ def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
     found = listing.listing(options.path)
     if options.format != "delta":
         return found
-    if delta_kernel.version(spark, options.path) < 0:
+    if not is_delta_table(spark, options.path):
         raise FileNotFoundError(f"{options.path} is no Delta table")
     present = _table(spark, options).columns
     for name in formats.wanted(options).values():

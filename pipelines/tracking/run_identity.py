@@ -1,86 +1,120 @@
-"""What makes two trainings the same, and how one that stopped goes on."""
+"""What makes two trainings the same, and how one that stopped is resumed."""
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from models.bundles.manifest import FILE as MANIFEST
+from models.bundles import manifest
+from models.dataset import tfidf
 from models.storage import files
-from models.training.task import FREE
-from pipelines.config import Config
+from models.training import task
 from pipelines.errors import UserError
+from pipelines.lakehouse.splits import Split
+from pipelines.text import tokenizer
 
-FILE = "run.json"
-FIGURES = "figures.json"  # what the ranks found, for a driver that ends between training and evaluation
-
-
-def settings(config: Config) -> dict[str, Any]:
-    """All that decides the weights, but the documents: what is trained, and how."""
-    train = {key: value for key, value in asdict(config.train).items() if key not in FREE}
-    return {
-        "dataset": config.dataset_name,
-        "model": {"name": config.names.model, **asdict(config.model)},
-        "features": asdict(config.features),
-        "tfidf": asdict(config.tfidf),
-        "split": asdict(config.split),
-        "train": train,
-    }
+RUN_FILE = "run.json"
+FIGURES_FILE = "figures.json"  # the ranks' figures, for a driver that ends between training and evaluation
 
 
-def digest(config: Config, snapshot: dict[str, Any]) -> str:
-    """Sixteen hexadecimal digits that name the settings and the snapshot."""
-    shards = config.train.shards or config.train.ranks
-    content = json.dumps([settings(config), shards, snapshot["batch"]], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+@dataclass(frozen=True)
+class TrainingSettings:
+    """All that decides a training's weights apart from the documents: what is trained, and how.
+
+    `model_options`: the model's own `Options`; `feature_set`: the name of the feature set made with `features`.
+    """
+
+    dataset: str
+    model: str
+    model_options: Any
+    feature_set: str
+    features: tokenizer.Options
+    tfidf: tfidf.Options
+    split: Split
+    train: task.Options
+
+    @property
+    def shards(self) -> int:
+        """Into how many virtual shards a global batch is cut."""
+        return self.train.shards or self.train.ranks
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values, without those that may change when a run is resumed."""
+        train = {key: value for key, value in asdict(self.train).items() if key not in task.FREE}
+        return {
+            "dataset": self.dataset,
+            "model": {"name": self.model, **asdict(self.model_options)},
+            "features": asdict(self.features),
+            "tfidf": asdict(self.tfidf),
+            "split": asdict(self.split),
+            "train": train,
+        }
+
+    def digest(self, snapshot: int) -> str:
+        """Sixteen hexadecimal digits that name the settings and the snapshot."""
+        content = json.dumps([self.to_dict(), self.shards, snapshot], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def begin(config: Config, snapshot: dict[str, Any], folder: str) -> None:
-    """Note in a run's folder what it is, so that it can go on."""
-    shards = config.train.shards or config.train.ranks
-    content = {"settings": settings(config), "shards": shards, "snapshot": snapshot["batch"]}
-    files.write(f"{folder}/{FILE}", json.dumps(content, sort_keys=True).encode())
+@dataclass(frozen=True)
+class StartedRun:
+    """What a run's folder notes when the run starts, so that it can be resumed."""
+
+    settings: dict[str, Any]
+    shards: int
+    snapshot: int
+
+    @classmethod
+    def read(cls, folder: str) -> "StartedRun | None":
+        """The note in a run's folder, if there is one."""
+        return cls(**json.loads(files.read(f"{folder}/{RUN_FILE}"))) if RUN_FILE in files.names(folder) else None
+
+    def write(self, folder: str) -> None:
+        """Leave the note."""
+        files.write(f"{folder}/{RUN_FILE}", json.dumps(asdict(self), sort_keys=True).encode())
 
 
-def snapshot(folder: str) -> int | None:
-    """The snapshot that a run began with, or that a bundle saw; None where neither is in the folder."""
-    names = files.names(folder)
-    if FILE in names:
-        return int(json.loads(files.read(f"{folder}/{FILE}"))["snapshot"])
-    if MANIFEST in names:
-        return int(json.loads(files.read(f"{folder}/{MANIFEST}"))["snapshot"]["batch"])
+def snapshot_of(folder: str) -> int | None:
+    """The snapshot that a run started with, or that a bundle was trained on; None if the folder notes neither."""
+    if started := StartedRun.read(folder):
+        return int(started.snapshot)
+    if manifest.FILE in files.names(folder):
+        return int(json.loads(files.read(f"{folder}/{manifest.FILE}"))["snapshot"]["batch"])
     return None
 
 
-def resumed(config: Config, folder: str) -> Config:
-    """The configuration with which `run=` goes on: its shards and its snapshot are those that it began with.
+def resume(run: str, folder: str, settings: TrainingSettings, snapshot: str) -> tuple[TrainingSettings, str]:
+    """The settings and the snapshot with which `run` goes on: its shards and snapshot are those that it started with.
+
+    A run that has not started keeps what is given.
 
     Raises:
-        UserError: its settings are others, or there are more ranks than shards.
+        UserError: it started with other settings or another snapshot, or there are more ranks than shards.
     """
-    if FILE not in files.names(folder):
-        return config
-    begun = json.loads(files.read(f"{folder}/{FILE}"))
-    if config.snapshot not in ("latest", str(begun["snapshot"])):
-        raise UserError(f"run={config.run} was begun with snapshot={begun['snapshot']}, not {config.snapshot}")
-    ours, theirs = _flat(_before_shards(settings(config))), _flat(_before_shards(begun["settings"]))
-    if other := [f"{key}={value}" for key, value in theirs.items() if ours.get(key) != value]:
-        raise UserError(f"run={config.run} was begun with other settings: {', '.join(other)}")
-    if config.train.shards not in (0, begun["shards"]) or config.train.ranks > begun["shards"]:
-        raise UserError(
-            f"run={config.run} was begun with {begun['shards']} shards: take train.ranks={begun['shards']} or fewer"
-        )
-    return replace(config, snapshot=str(begun["snapshot"]), train=replace(config.train, shards=begun["shards"]))
+    started = StartedRun.read(folder)
+    if not started:
+        return settings, snapshot
+    if snapshot not in ("latest", str(started.snapshot)):
+        raise UserError(f"run={run} was begun with snapshot={started.snapshot}, not {snapshot}")
+    ours, theirs = (_flatten(_without_shards(values)) for values in (settings.to_dict(), started.settings))
+    if differing := [f"{key}={value}" for key, value in theirs.items() if ours.get(key) != value]:
+        raise UserError(f"run={run} was begun with other settings: {', '.join(differing)}")
+    if settings.train.shards not in (0, started.shards) or settings.train.ranks > started.shards:
+        raise UserError(f"run={run} was begun with {started.shards} shards: take train.ranks={started.shards} or fewer")
+    train = replace(settings.train, shards=started.shards)
+    return replace(settings, train=train), str(started.snapshot)
 
 
-def _before_shards(values: dict[str, Any]) -> dict[str, Any]:
-    """Settings without the shards, which may be given or follow from the ranks."""
-    return values | {"train": {key: value for key, value in values["train"].items() if key != "shards"}}
+def _without_shards(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the number of shards, which is given or follows from the ranks."""
+    train = {key: value for key, value in values["train"].items() if key != "shards"}
+    return {**values, "train": train}
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
-        found |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found
+        flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat

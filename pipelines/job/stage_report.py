@@ -1,0 +1,23 @@
+"""The report of `ingest`, `clean` and `featurize`."""
+
+from pipelines.lakehouse.dataset import Dataset
+from pipelines.stages.update import TableUpdate
+from pipelines.tracking.reports import StageReport
+from pipelines.tracking.run_log import RunLog, new_run
+
+
+def record_stage(dataset: Dataset, job: str, source: str, update: TableUpdate) -> StageReport:
+    """What an update did, kept in `runs` if it changed something."""
+    report = StageReport(
+        job=job,
+        status=update.status,
+        run=new_run() if update.batches else None,
+        source=source,
+        dataset=dataset.name,
+        batches=update.batches,
+        rows=update.rows,
+        seconds=update.seconds,
+    )
+    if report.run:
+        RunLog(dataset).record(report)
+    return report

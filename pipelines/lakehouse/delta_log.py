@@ -1,0 +1,274 @@
+"""The log of a Delta table, read and committed through Delta Kernel.
+
+Kernel is Delta's own library for programs that write Parquet files themselves. The driver's JVM reads a table's state
+from its log without a Spark job, and one commit makes files that workers have written part of the table. Names in
+Java's style are Kernel's (https://docs.delta.io/delta-kernel-java/). Beside the public API we use `kernel.internal` for
+what that does not offer: scan files with statistics, and commits that remove files.
+"""
+
+import json
+import re
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
+
+from pipelines.lakehouse.kernel_classes import KernelClasses, kernel_classes
+
+Key = int | str
+AUTHORITY = r"^[a-z0-9]+:(//[^/]*)?(?=/)"  # what precedes the path in an address
+PROPERTIES = {
+    "delta.appendOnly": "true",  # old rows are never rewritten
+    # Statistics of the first column alone: nobody looks for the minimum of a text.
+    "delta.dataSkippingNumIndexedCols": "1",
+}
+ENGINE = "textmill"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file of a table: its name below the table's folder, bytes, milliseconds since 1970, rows.
+
+    `bounds`: the minimum and the maximum of the table's first column.
+    """
+
+    name: str
+    size: int
+    modified: int
+    rows: int
+    bounds: tuple[Key, Key]
+
+
+@dataclass(frozen=True)
+class DeltaLog:
+    """The log of the Delta table in the folder `path`, whose first column is `key`."""
+
+    session: SparkSession
+    path: str
+    key: str
+
+    @cached_property
+    def _kernel(self) -> KernelClasses:
+        return kernel_classes(self.session)
+
+    def version(self) -> int:
+        """The newest version, -1 if there is no table."""
+        snapshot = self._snapshot()
+        return int(snapshot.getVersion()) if snapshot else -1
+
+    def last_transaction(self, application: str) -> int:
+        """The highest transaction version recorded for an application, 0 if there is none."""
+        snapshot = self._snapshot()
+        recorded = snapshot.getLatestTransactionVersion(self._kernel.engine, application) if snapshot else None
+        return int(recorded.get()) if recorded and recorded.isPresent() else 0
+
+    def properties(self) -> dict[str, str]:
+        """The table's properties; empty if there is no table."""
+        snapshot = self._snapshot()
+        return dict(snapshot.getTableProperties()) if snapshot else {}
+
+    def paths(self, first: Key | None, last: Key | None) -> list[str]:
+        """The sorted addresses of files that may hold rows with `first` <= key <= `last` (None: unbounded).
+
+        Raises:
+            AssertionError: a file has deletion vectors, which our own tables never have.
+        """
+        snapshot = self._snapshot()
+        if not snapshot:
+            return []
+        builder = snapshot.getScanBuilder()
+        bounds = [self._predicate(sign, value) for sign, value in ((">=", first), ("<=", last)) if value is not None]
+        if bounds:
+            builder = builder.withFilter(self._kernel.And(bounds[0], bounds[-1]))
+        scan = self._kernel.ScanFiles
+        names = []
+        for row in _rows(builder.build().getScanFiles(self._kernel.engine)):
+            assert scan.getDeletionVectorDescriptorFromRow(row) is None, f"{self.path} has deletion vectors"
+            names.append(str(scan.getAddFileStatus(row).getPath()))
+        return sorted(names)
+
+    def data_files(self) -> list[DataFile]:
+        """The table's files with their statistics, by the minimum of the key."""
+        files = [self._described(entry) for entry in self._added(self._snapshot())]
+        return sorted(files, key=lambda file: (file.bounds, file.name))
+
+    def append(
+        self,
+        schema: StructType,
+        files: Iterable[DataFile],
+        *,
+        transaction: tuple[str, int] | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Add files to the table; the first commit creates it.
+
+        Args:
+            schema: the table's columns, used where it is created.
+            files: what to add; their statistics are the number of rows and the bounds of the key.
+            transaction: an application and its version, which must be above the last recorded one.
+            properties: of the table, besides `PROPERTIES`, where it is created.
+
+        Returns:
+            False if that transaction is recorded already: nothing was committed.
+        """
+        kernel, engine = self._kernel, self._kernel.engine
+        builder = self._table().createTransactionBuilder(engine, ENGINE, kernel.WRITE)
+        if self.version() < 0:
+            builder = builder.withSchema(engine, kernel.Types.deserializeStructType(schema.json()))
+            builder = builder.withTableProperties(engine, PROPERTIES | dict(properties or {}))
+        try:
+            if transaction:
+                builder = builder.withTransactionId(engine, *transaction)
+            opened = builder.build(engine)
+            state = opened.getTransactionState(engine)
+            context = kernel.Transaction.getWriteContext(engine, state, {})
+            root = self._resolved_folder()
+            statuses = self._iterator([self._status(root, file) for file in files])
+            actions = kernel.Transaction.generateAppendActions(engine, state, statuses, context)
+            committed = opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(actions))
+        except Py4JJavaError as error:
+            if _is_a(error, "ConcurrentTransactionException"):
+                return False
+            raise
+        for hook in committed.getPostCommitHooks():
+            # A checksum file, which is optional, would take longer than the commit.
+            if str(hook.getType()) == "CHECKPOINT":
+                hook.threadSafeInvoke(engine)
+        return True
+
+    def replace(
+        self,
+        removed: Collection[str],
+        added: Iterable[DataFile],
+        *,
+        transaction: tuple[str, int],
+        properties: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Replace the files named `removed` by others in one commit, marked as not changing the table's content.
+
+        Args:
+            removed: names below the table's folder.
+            added: the files that take their place.
+            transaction: as of `append`. Kernel detects no conflict between removals: this alone keeps two apart.
+            properties: of the table, set with the same commit.
+
+        Returns:
+            False if that transaction is recorded already, or a file is not in the table: nothing was committed.
+        """
+        kernel, engine, actions = self._kernel, self._kernel.engine, self._kernel.actions
+        try:
+            builder = self._table().createTransactionBuilder(engine, ENGINE, kernel.MANUAL_UPDATE)
+            builder = builder.withTransactionId(engine, *transaction)
+            if properties:
+                builder = builder.withTableProperties(engine, dict(properties))
+            opened = builder.build(engine)
+            snapshot, root = self._snapshot(), self._resolved_folder()
+            old = [entry for entry in self._added(snapshot) if self.relative_name(entry.getPath()) in removed]
+            if len(old) < len(removed):
+                return False
+            now = kernel.Optional.of(int(time.time() * 1000))
+            rows = [actions.SingleAction.createRemoveFileSingleAction(file.toRemoveFileRow(False, now)) for file in old]
+            new = [self._add_action(snapshot.getSchema(), root, file) for file in added]
+            rows += [actions.SingleAction.createAddFileSingleAction(action) for action in new]
+            opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(self._iterator(rows)))
+        except Py4JJavaError as error:
+            if _is_a(error, "ConcurrentTransactionException"):
+                return False
+            raise
+        with suppress(Py4JJavaError):  # a checkpoint only saves readers from looking at what was removed
+            self._snapshot().writeCheckpoint(engine)
+        return True
+
+    def relative_name(self, logged: str) -> str:
+        """A file's name below the table's folder, from what the log calls it: that name or a whole address.
+
+        Raises:
+            AssertionError: the file lies outside the table's folder.
+        """
+        if not re.match(AUTHORITY, logged):
+            return logged
+        folder, path = re.sub(AUTHORITY, "", self.path) + "/", re.sub(AUTHORITY, "", unquote(logged))
+        assert path.startswith(folder), f"{self.path} has a file elsewhere: {logged}"
+        return path.removeprefix(folder)
+
+    def _table(self) -> Any:
+        return self._kernel.Table.forPath(self._kernel.engine, self.path)
+
+    def _snapshot(self) -> Any:
+        try:
+            return self._table().getLatestSnapshot(self._kernel.engine)
+        except Py4JJavaError as error:
+            if _is_a(error, "TableNotFoundException"):
+                return None
+            raise
+
+    def _added(self, snapshot: Any) -> Iterator[Any]:
+        """Kernel's `AddFile` of each file of a snapshot, with statistics."""
+        batches = snapshot.getScanBuilder().build().getScanFiles(self._kernel.engine, True)
+        for row in _rows(batches):
+            yield self._kernel.actions.AddFile(row.getStruct(self._kernel.ScanFiles.ADD_FILE_ORDINAL))
+
+    def _described(self, entry: Any) -> DataFile:
+        statistics = json.loads(entry.getStatsJson().get())
+        bounds = statistics["minValues"][self.key], statistics["maxValues"][self.key]
+        name = self.relative_name(str(entry.getPath()))
+        return DataFile(name, entry.getSize(), entry.getModificationTime(), statistics["numRecords"], bounds)
+
+    def _add_action(self, schema: Any, root: str, file: DataFile) -> Any:
+        """A file as an action of the log that changes no content."""
+        kernel = self._kernel
+        nothing, folder = kernel.Optional.empty(), kernel.Path(root).toUri()
+        # No partition, no new data, no tags.
+        converted = kernel.actions.AddFile.convertDataFileStatus(
+            schema, folder, self._status(root, file), {}, False, {}, nothing, nothing, nothing
+        )
+        return converted.toRow()
+
+    def _resolved_folder(self) -> str:
+        """The table's folder as Kernel calls it: of a file below another name it would log the whole address."""
+        return str(self._kernel.engine.getFileSystemClient().resolvePath(self.path))
+
+    def _status(self, root: str, file: DataFile) -> Any:
+        """A file as Kernel takes it, with its number of rows and the bounds of the key."""
+        kernel = self._kernel
+        column = kernel.Column(self.key)
+        minimum, maximum = ({column: self._literal(bound)} for bound in file.bounds)
+        statistics = kernel.DataFileStatistics(file.rows, minimum, maximum, {}, kernel.Optional.empty())
+        return kernel.DataFileStatus(f"{root}/{file.name}", file.size, file.modified, kernel.Optional.of(statistics))
+
+    def _predicate(self, sign: str, value: Key) -> Any:
+        return self._kernel.Predicate(sign, self._kernel.Column(self.key), self._literal(value))
+
+    def _literal(self, value: Key) -> Any:
+        literal = self._kernel.Literal
+        return literal.ofString(value) if isinstance(value, str) else literal.ofLong(value)
+
+    def _iterator(self, elements: list[Any]) -> Any:
+        assert self.session._jvm
+        listed = self.session._jvm.java.util.ArrayList()
+        for element in elements:
+            listed.add(element)
+        return self._kernel.Iterators.toCloseableIterator(listed.iterator())
+
+
+def _rows(batches: Any) -> Iterator[Any]:
+    while batches.hasNext():
+        rows = batches.next().getRows()
+        while rows.hasNext():
+            yield rows.next()
+
+
+def _is_a(error: Py4JJavaError, name: str) -> bool:
+    return str(error.java_exception.getClass().getSimpleName()) == name
+
+
+def is_delta_table(session: SparkSession, path: str) -> bool:
+    """Whether a folder is a Delta table."""
+    return DeltaLog(session, path, key="").version() >= 0

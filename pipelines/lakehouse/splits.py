@@ -1,0 +1,25 @@
+"""How documents without a published split are divided between training and test."""
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Split:
+    """Shares of all documents, and the salt of the hash that divides them."""
+
+    test: float = 0.1
+    validation: float = 0.1
+    salt: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.test < 1 and 0 <= self.validation < 1 and self.test + self.validation < 1):
+            raise ValueError("split.test and split.validation must be shares whose sum is below 1")
+
+    def draw(self, digest: str) -> str:
+        """The split of the text with this digest: its hash with the salt decides, "test" or "train".
+
+        Validation documents are drawn from train when a model reads, by class (`models.dataset.index`).
+        """
+        draw = hashlib.sha256(f"{self.salt}:{digest}".encode()).digest()
+        return "test" if int.from_bytes(draw[:8]) < self.test * 2**64 else "train"

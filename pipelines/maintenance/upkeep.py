@@ -1,0 +1,53 @@
+"""What `maintain` does with a data set: fewer and larger files, then no unused ones. The rows stay."""
+
+import time
+
+from pipelines.errors import UserError
+from pipelines.job import progress
+from pipelines.lakehouse import schemas
+from pipelines.lakehouse.dataset import Dataset
+from pipelines.lakehouse.tables import DeltaTable
+from pipelines.maintenance.compaction import compact_table
+from pipelines.maintenance.vacuum import remove_unused_files
+from pipelines.tracking.reports import DONE, UNCHANGED, MaintenanceReport
+from pipelines.tracking.run_log import new_run
+
+
+def maintain_tables(dataset: Dataset, retention_hours: float) -> MaintenanceReport:
+    """Compact the tables of a data set and its feature set, then remove unused files. The data set's lock is held.
+
+    Raises:
+        UserError: the data set has no tables.
+    """
+    began = time.monotonic()
+    tables = [table for schema in schemas.ALL if (table := dataset.table(schema)).exists]
+    if not tables:
+        raise UserError(f"{dataset.folder} has no tables: name the lake= and the dataset= to maintain")
+    before = {table.schema.name: measure(table) for table in tables}
+    with progress.step(dataset.session, "maintain: compacting"):
+        compacted = [table.schema.name for table in tables if compact_table(dataset, table)]
+    after = {table.schema.name: measure(table) for table in tables}
+    compacting = time.monotonic()
+    with progress.step(dataset.session, "maintain: removing unused files"):
+        removed = remove_unused_files(dataset, tables, retention_hours)
+    changed = bool(compacted or removed.files)
+    return MaintenanceReport(
+        job="maintain",
+        status=DONE if changed else UNCHANGED,
+        run=new_run() if changed else None,
+        dataset=dataset.name,
+        compacted=compacted,
+        files={name: (before[name][0], after[name][0]) for name in before},
+        bytes={name: (before[name][1], after[name][1]) for name in before},
+        removed=removed,
+        seconds={
+            "compact": round(compacting - began, 2),
+            "vacuum": round(time.monotonic() - compacting, 2),
+        },
+    )
+
+
+def measure(table: DeltaTable) -> tuple[int, int]:
+    """A table's number of files and their bytes, in its newest version."""
+    current = table.data_files()
+    return len(current), sum(file.size for file in current)

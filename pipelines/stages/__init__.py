@@ -1,0 +1,1 @@
+"""What each stage does with tables and bundles; the jobs above call them with a session and a configuration."""

@@ -1,0 +1,115 @@
+"""What a comparison measures of finished trainings: their scores, their speed, and which differences matter."""
+
+import itertools
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow.compute as pc
+
+from models.bundles import manifest, weights
+from models.bundles.bundle import Bundle, Ensemble
+from models.dataset import vocabulary
+from models.dataset.index import needed, stored
+from models.storage import files
+from models.training import metrics
+from pipelines.errors import UserError
+from pipelines.evaluation.bundle_scoring import load_bundle
+from pipelines.evaluation.comparison_table import Difference, TrainingRow
+from pipelines.evaluation.prediction_metrics import MultiLabelMetrics, SingleLabelMetrics, predictions
+from pipelines.lakehouse.dataset import Dataset, Snapshot
+from pipelines.lakehouse.parquet_scan import read_rows
+from pipelines.tracking.reports import TrainingReport
+
+LEVEL = 0.05  # of significance: below it a difference is called more than chance
+SAMPLE = 2000  # test documents whose scoring is timed
+BUNDLE_FILES = (weights.FILE, vocabulary.FILE, manifest.FILE)
+
+
+def training_row(
+    dataset: Dataset,
+    snapshot: Snapshot,
+    report: TrainingReport,
+    *,
+    models: tuple[str, ...],
+    seed: int,
+    settings: list[str],
+) -> TrainingRow:
+    """One training's row of the comparison.
+
+    Raises:
+        UserError: there is no test document.
+    """
+    assert report.run
+    assert report.metrics
+    assert report.train
+    tested = report.metrics.test
+    if not isinstance(tested, SingleLabelMetrics | MultiLabelMetrics):
+        raise UserError("there is no labelled test document to compare models on: see split.test")
+    bundle = load_bundle(report.bundle, models)
+    return TrainingRow(
+        model=report.model,
+        run=report.run,
+        accuracy=tested.accuracy,
+        low=tested.interval[0],
+        high=tested.interval[1],
+        macro_f1=tested.macro_f1,
+        parameters=report.train.parameters,
+        train_seconds=report.seconds["train"],
+        trained_per_second=round(report.train.seen / report.train.stepping),
+        scored_per_second=round(scored_per_second(dataset, snapshot, bundle)),
+        megabytes=round(sum(files.length(f"{report.bundle}/{name}") for name in BUNDLE_FILES) / 2**20, 1),
+        seed=seed,
+        settings=settings,
+    )
+
+
+def scored_per_second(dataset: Dataset, snapshot: Snapshot, bundle: Bundle | Ensemble) -> float:
+    """Test documents a second that a bundle scores in one process, from decoded rows; the better of two passes."""
+    columns = ["split", *needed(bundle.reads)]
+    for path in dataset.features.paths(last=snapshot.batch):
+        for rows in read_rows(path, columns, last=snapshot.batch):
+            tests = rows.filter(pc.equal(rows["split"], "test")).slice(0, SAMPLE)
+            if tests.num_rows:
+                return float(tests.num_rows / min(_seconds_to_score(bundle, tests) for _ in range(2)))
+    return math.nan
+
+
+def _seconds_to_score(bundle: Bundle | Ensemble, tests: Any) -> float:
+    began = time.perf_counter()
+    bundle.score(stored(tests))
+    return time.perf_counter() - began
+
+
+def compare_pairs(dataset: Dataset, snapshot: Snapshot, rows: Sequence[TrainingRow]) -> list[Difference]:
+    """Each pair of models by their first seed: how many test documents only one of them has right, and McNemar's p."""
+    correct = {row.model: correct_ids(dataset, snapshot, row.run) for row in rows if row.seed == 0}
+    pairs = []
+    for one, other in itertools.combinations(correct, 2):
+        only = len(correct[one] - correct[other]), len(correct[other] - correct[one])
+        pairs.append(Difference(one, other, *only, metrics.mcnemar(*only)))
+    return holm_correction(pairs)
+
+
+def holm_correction(pairs: Sequence[Difference]) -> list[Difference]:
+    """The pairs, of which those that differ by more than chance are marked (Holm, 1979), in the same order."""
+    marked = set()
+    for rank, index in enumerate(sorted(range(len(pairs)), key=lambda index: pairs[index].p)):
+        if pairs[index].p * (len(pairs) - rank) >= LEVEL:
+            break
+        marked.add(index)
+    return [replace(pair, more_than_chance=index in marked) for index, pair in enumerate(pairs)]
+
+
+def correct_ids(dataset: Dataset, snapshot: Snapshot, run: str) -> set[str]:
+    """The ids of the test documents that a run has right."""
+    ids: set[str] = set()
+    columns = ["id", "labels", "predicted", "predicted_labels"]
+    for rows in predictions(dataset, run, snapshot.batch, columns):
+        for row in rows.to_pylist():
+            several = row["predicted_labels"]
+            right = row["labels"][0] == row["predicted"] if several is None else {*row["labels"]} == {*several}
+            ids.update([row["id"]] if right else [])
+    return ids

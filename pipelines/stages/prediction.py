@@ -1,0 +1,114 @@
+"""New documents to predictions, with a bundle alone: a row for each row; nothing in a lake is touched."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from models.dataset.encoder import Stored
+from models.dataset.ragged import Ragged
+from pipelines.errors import UserError
+from pipelines.evaluation import bundle_scoring
+from pipelines.job import progress
+from pipelines.lakehouse.delta_log import is_delta_table
+from pipelines.lakehouse.parquet_scan import num_tasks
+from pipelines.lakehouse.parquet_writer import Worker
+from pipelines.readers import listing
+from pipelines.readers.probe import probe_new_files
+from pipelines.readers.raw_documents import Step
+from pipelines.sources import source_module
+from pipelines.stages.ingestion import Source
+from pipelines.text import tokenizer
+from pipelines.tracking.reports import PredictedRows
+
+OUTPUT = pa.schema(
+    {
+        "path": pa.string(),
+        "row": pa.int64(),
+        "id": pa.string(),
+        **{field.name: field.type for field in bundle_scoring.ANSWERS},
+        "reason": pa.string(),
+    }
+)
+TRUTH_KEYS = ("label", "split", "target")  # a source's options that prediction has no use for
+
+
+def predict_source(session: SparkSession, source: Source, output: str, worker: Worker) -> PredictedRows:
+    """Predict every row of a source into the Delta table `output`, which is replaced as a whole.
+
+    A row that cannot be read has a reason instead of a prediction.
+
+    Raises:
+        UserError: nothing is at the source's path, or it is empty.
+    """
+    unlabelled = without_truth(source)
+    planned = probe_new_files(session, source_module(source.name), unlabelled.options)
+    with progress.step(session, f"predict: {planned.num_rows:,} files"):
+        rows = predict_files(session, unlabelled, planned, worker)
+        rows.write.format("delta").mode("overwrite").save(output)
+    totals = session.read.format("delta").load(output).agg(F.count("*"), F.count("reason")).first()
+    assert totals
+    read, rejected = totals
+    return PredictedRows(read, read - rejected, rejected)
+
+
+def predict_files(session: SparkSession, source: Source, planned: pa.Table, worker: Worker) -> DataFrame:
+    """The planned files' rows as `OUTPUT`; a file that cannot be read is one row."""
+    readable = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
+    plan = session.createDataFrame(readable).repartition(num_tasks(session, readable.num_rows))
+    rows = source_module(source.name).read(session, plan, source.options, Step(worker, OUTPUT))
+    broken = session.createDataFrame(planned.select(["path", "problem"])).where("problem is not null")
+    return rows.unionByName(broken.withColumnRenamed("problem", "reason"), allowMissingColumns=True)
+
+
+def score_rows(folder: str, models: tuple[str, ...], options: tokenizer.Options) -> Worker:
+    """A worker: `raw_documents.RAW` -> `OUTPUT`, with the bundle in `folder`, whose text is tokenized by `options`."""
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        bundle = bundle_scoring.cached_bundle(folder, models)
+        column = "content" if bundle.reads.image else "text"
+        for batch in batches:
+            missing = pc.if_else(pc.is_null(batch[column]), f"no {'image' if bundle.reads.image else 'text'}", None)
+            reason = pc.coalesce(batch["reason"], missing)
+            readable = pc.is_null(reason)
+            answers = bundle_scoring.answer(bundle, _as_stored(batch.filter(readable), options))
+            row_of = pc.if_else(readable, pc.subtract(pc.cumulative_sum(readable.cast(pa.int64())), 1), None)
+            identity = [batch[name] for name in ("path", "row", "id")]
+            predicted = [values.take(row_of) for values in answers.columns]
+            yield pa.RecordBatch.from_arrays([*identity, *predicted, reason], schema=OUTPUT)
+
+    return work
+
+
+def _as_stored(rows: pa.RecordBatch, options: tokenizer.Options) -> Stored:
+    """`raw_documents.RAW` as a bundle reads it."""
+    texts = [tokenizer.normalise(text or "") for text in rows["text"].to_pylist()]
+    terms = tokenizer.terms(texts, options)
+    counted = Ragged((terms.ids[terms.codes], terms.counts), terms.offsets)
+    return Stored(counted, Ragged((terms.words,), terms.word_offsets), rows["content"])
+
+
+def without_truth(source: Source) -> Source:
+    """The source without labels, splits and targets, so that a missing label rejects no row."""
+    types: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(source.options)}
+    unset = {name: False if types[name] is bool else None for name in TRUTH_KEYS if name in types}
+    return Source(source.name, dataclasses.replace(source.options, **unset))
+
+
+def check_output(session: SparkSession, output: str) -> None:
+    """Refuse to replace anything but an earlier output.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    try:
+        existing = listing.listing(output)
+    except FileNotFoundError:
+        return
+    columns = session.read.format("delta").load(output).columns if is_delta_table(session, output) else None
+    if existing and columns != OUTPUT.names:
+        raise UserError(f"output={output} holds something else; name a new folder")

@@ -1,0 +1,201 @@
+"""From a snapshot to a trained and evaluated bundle: the ranks' task, their launch, the bundle, the metrics."""
+
+import dataclasses
+import io
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from models.bundles import architecture, manifest
+from models.bundles.bundle import publish
+from models.dataset.vocabulary import FILE as VOCABULARY_FILE
+from models.ranks.exit_records import RankFailure
+from models.storage import files
+from models.training import checkpoint, history
+from models.training.task import Task
+from pipelines.errors import UserError
+from pipelines.job import progress
+from pipelines.lakehouse import locks
+from pipelines.lakehouse.dataset import Dataset, Snapshot
+from pipelines.lakehouse.locks import Overlap
+from pipelines.lakehouse.vocabulary import select_terms
+from pipelines.launch import launcher, rank_memory
+from pipelines.stages.evaluation import EvaluatedBundle, evaluate_bundle
+from pipelines.stages.update import TableUpdate
+from pipelines.tracking.reports import DONE, FAILED, UNCHANGED, TrainingMetrics, TrainingReport, TrainingSummary
+from pipelines.tracking.run_identity import FIGURES_FILE, StartedRun, TrainingSettings, resume
+from pipelines.tracking.run_log import TRAIN, RunLog, new_run
+
+LEFTOVERS = (checkpoint.FOLDER, "attempts")  # of a run's folder, useless once the run is done
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train, and under which run.
+
+    `run`: the name of a run to start or to resume, empty for a new name; `snapshot`: a batch number or "latest".
+    `several_labels`: the source gives documents several labels. `models`: those that a bundle may hold.
+    `job`: "train", or "search" for a candidate that is not evaluated on the test split.
+    """
+
+    settings: TrainingSettings
+    source: str
+    run: str
+    snapshot: str
+    several_labels: bool
+    models: tuple[str, ...]
+    overlap: Overlap
+    job: str = TRAIN
+
+
+def train(dataset: Dataset, request: TrainingRequest, update: TableUpdate) -> TrainingReport:
+    """Train a model on a snapshot and evaluate it on the test split; the tables were brought up to date by `update`.
+
+    A run that did not finish goes on from its last checkpoint, with the snapshot that it started with.
+
+    Raises:
+        UserError: no labelled train document, one label only, `run` is finished or of other settings, too few slots,
+            or a loss that is not finite.
+        Busy: another job holds the run.
+        RankFailure: as `launcher.launch`; the failure is kept in `runs`.
+    """
+    run = request.run or new_run()
+    with locks.run_lock(dataset.session, dataset.folder, run, request.overlap) as waited:
+        finished = RunLog(dataset).finished_training(run) if request.run else None
+        if finished and waited:  # by the job that this one waited for
+            return _unchanged(finished, update)
+        if finished:
+            raise UserError(f"run={run} is finished: its bundle is {dataset.bundle_folder(run)}")
+        return _train_locked(dataset, request, run, update)
+
+
+def _unchanged(finished: TrainingReport, update: TableUpdate) -> TrainingReport:
+    """The report of a finished training, if this job has only brought the tables up to date."""
+    return dataclasses.replace(finished, status=UNCHANGED, rows=update.rows, seconds=update.seconds)
+
+
+def _train_locked(dataset: Dataset, request: TrainingRequest, run: str, update: TableUpdate) -> TrainingReport:
+    """`train`, with the run's lock held."""
+    folder, log = dataset.bundle_folder(run), RunLog(dataset)
+    settings, wanted = resume(request.run, folder, request.settings, request.snapshot)
+    snapshot = dataset.snapshot(wanted)
+    digest = settings.digest(snapshot.batch)
+    reusable = log.newest_training(digest) if settings.train.reuse and not request.run else None
+    if reusable and manifest.FILE in files.names(reusable.bundle):
+        return _unchanged(reusable, update)
+    progress.say(f"train: run={run}")  # by which the run can be resumed
+    report = TrainingReport(
+        job=request.job,
+        status=DONE,
+        run=run,
+        model=settings.model,
+        source=request.source,
+        dataset=dataset.name,
+        rows=update.rows,
+        seconds=update.seconds,
+        snapshot=snapshot.batch,
+        settings=digest,
+        bundle=folder,
+    )
+    began = time.monotonic()
+    if manifest.FILE not in files.names(folder):
+        try:
+            _make_bundle(dataset, request, settings, snapshot, folder)
+        except RankFailure as failure:
+            log.record(dataclasses.replace(report, status=FAILED, error=str(failure)))
+            if failure.mistake:
+                raise UserError(failure.cause.partition(": ")[2]) from failure
+            raise
+    figures = json.loads(files.read(f"{folder}/{FIGURES_FILE}"))
+    figures.pop("target")  # the bundle has it
+    trained = time.monotonic()
+    validation, tested = figures.pop("validation"), None
+    if request.job == TRAIN:
+        bundle = EvaluatedBundle(folder, manifest.read_manifest(folder, models=request.models), run, request.models)
+        tested = evaluate_bundle(dataset, bundle, snapshot)
+    seconds = {"train": round(trained - began, 2), "evaluate": round(time.monotonic() - trained, 2)}
+    report = dataclasses.replace(
+        report,
+        metrics=TrainingMetrics(validation, tested),
+        train=TrainingSummary(**figures),
+        seconds=report.seconds | seconds,
+    )
+    log.record(report, history.read(folder))
+    for leftover in LEFTOVERS:
+        files.remove_folder(f"{folder}/{leftover}")
+    return report
+
+
+def _make_bundle(
+    dataset: Dataset, request: TrainingRequest, settings: TrainingSettings, snapshot: Snapshot, folder: str
+) -> None:
+    """Let the ranks train, and make the run's folder a bundle.
+
+    Raises:
+        RankFailure: as `launcher.launch`.
+    """
+    task = prepare_task(dataset, request, settings, snapshot, folder)
+    figures = launcher.launch(dataset.session, task)
+    files.write(f"{folder}/{FIGURES_FILE}", json.dumps(figures).encode())
+    publish(
+        folder,
+        model=task.model,
+        options=task.options,
+        tfidf=task.tfidf,
+        labels=task.labels,
+        task={"kind": task.kind} | (figures["target"] if task.kind == "target" else {}),
+        documents=task.documents,
+        features={"name": settings.feature_set} | dataclasses.asdict(settings.features),
+        snapshot={"dataset": settings.dataset} | snapshot.to_dict(),
+        train=dataclasses.asdict(task.train),
+    )
+
+
+def prepare_task(
+    dataset: Dataset, request: TrainingRequest, settings: TrainingSettings, snapshot: Snapshot, folder: str
+) -> Task:
+    """Write the vocabulary that the model reads, note that the run has started, and say what each rank needs to know.
+
+    Raises:
+        UserError: the documents do not fit the loss, no term is left, or the executors have too little memory.
+    """
+    session, numeric = dataset.session, settings.train.loss == "mse"
+    if request.several_labels and settings.train.loss != "binary":
+        raise UserError("source.label_separator gives documents several labels: train.loss=binary learns them")
+    labels = [] if numeric else sorted(snapshot.labels)
+    if len(labels) < 2 and not numeric:
+        raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
+    options: dict[str, Any] = dataclasses.asdict(settings.model_options)
+    with progress.step(session, "train: vocabulary"):
+        num_terms = _write_vocabulary(dataset, settings, snapshot, folder)
+        if not num_terms and not architecture.reads(settings.model, options).image:
+            raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
+    StartedRun(settings.to_dict(), settings.shards, snapshot.batch).write(folder)
+    task = Task(
+        files=dataset.features.paths(last=snapshot.batch),
+        batch=snapshot.batch,
+        documents=snapshot.train,
+        labels=labels,
+        model=settings.model,
+        options=options,
+        tfidf=settings.tfidf,
+        train=settings.train,
+        test_share=settings.split.test,
+        validation_share=settings.split.validation,
+        salt=settings.split.salt,
+        folder=folder,
+    )
+    rank_memory.check(session, task, num_terms)
+    return launcher.placed(session, task)
+
+
+def _write_vocabulary(dataset: Dataset, settings: TrainingSettings, snapshot: Snapshot, folder: str) -> int:
+    """Write the terms that the model reads into the run's folder; how many they are."""
+    terms = select_terms(dataset, snapshot, settings.tfidf)
+    content = io.BytesIO()
+    pq.write_table(terms, content)
+    files.write(f"{folder}/{VOCABULARY_FILE}", content.getvalue())
+    return int(terms.num_rows)
