@@ -25,7 +25,7 @@ def main(folder: Path, *, locked: bool) -> None:
     own = 0
     for version in range(VERSIONS):
         path = jvm.org.apache.hadoop.fs.Path(f"file://{folder}/table/_delta_log/{version:020}.json")
-        with locks.commit(spark, f"file://{folder}", "table") if locked else nullcontext():
+        with locks.commit_lock(spark, f"file://{folder}", "table") if locked else nullcontext():
             try:
                 store.write(path, jvm.java.util.List.of("{}").iterator(), False, hadoop)
                 own += 1

@@ -12,8 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from models.training.task import Task
 from pipelines.config import CONF, Config, load
-from pipelines.lakehouse import tables
-from pipelines.lakehouse.tables import Table
+from pipelines.job.resolve import configured_dataset
+from pipelines.lakehouse.dataset import Dataset
+from pipelines.lakehouse.schemas import TableSchema
 from pipelines.launch import launcher
 
 # What differs between two runs that made equal tables: when a batch came, and where a file lies.
@@ -63,9 +64,14 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
     return tasks
 
 
-def table(spark: SparkSession, config: Config, wanted: Table) -> DataFrame:
+def opened(spark: SparkSession, config: Config) -> Dataset:
+    """A configuration's data set."""
+    return configured_dataset(spark, config)
+
+
+def table(spark: SparkSession, config: Config, wanted: TableSchema) -> DataFrame:
     """A table of a configuration's lake, as any user of Delta reads it."""
-    return spark.read.format("delta").load(tables.of(config).path(wanted))
+    return spark.read.format("delta").load(opened(spark, config).table(wanted).path)
 
 
 def content(frame: DataFrame, without: tuple[str, ...] = VOLATILE) -> list[str]:

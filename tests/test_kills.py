@@ -102,7 +102,7 @@ def assert_equal_lakes(lake: Path, one: str, other: str) -> None:
 def test_an_executor_that_is_killed_changes_nothing(spark: SparkSession, tmp_path: Path) -> None:
     """Two executors in processes of their own; the ranks go on from the last checkpoint."""
     arguments = [*small(tmp_path), "train.ranks=2", "train.epochs=25", "train.patience=0", "train.checkpoint_steps=5"]
-    undisturbed = train.run(spark, load([*arguments, "dataset=undisturbed"]))
+    undisturbed = train.run(spark, load([*arguments, "dataset=undisturbed"])).to_dict()
     running = start("train", arguments, tmp_path / "err", master="local-cluster[2,1,1024]")
     wait_for(tmp_path / "err", "epoch 1/", running)
     executors = executors_of(running)

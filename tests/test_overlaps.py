@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipelines import featurize, maintain, train
-from pipelines.config import Overlap, load
+from pipelines.config import load
 from pipelines.errors import Busy
-from pipelines.lakehouse import delta_kernel, tables
-from pipelines.lakehouse import locks as lock
-from pipelines.lakehouse.tables import RUNS, SNAPSHOTS
-from pipelines.tracking import run_log
+from pipelines.lakehouse import locks
+from pipelines.lakehouse.dataset import Dataset
+from pipelines.lakehouse.delta_log import DeltaLog
+from pipelines.lakehouse.lock_files import LocalLock
+from pipelines.lakehouse.locks import Overlap
+from pipelines.tracking.reports import Report
+from pipelines.tracking.run_log import RunLog
 from tests import commits
-from tests.conftest import documents, last_json, versions, write_json
+from tests.conftest import documents, last_json, opened, versions, write_json
 from tests.jobs import ROOT, environment, small, start, submit, wait_for, weights_of
 from tests.test_kills import assert_equal_lakes
 
@@ -36,7 +40,7 @@ def ended(running: subprocess.Popen[bytes], errors: Path) -> dict[str, object]:
 
 
 def test_of_two_drivers_one_waits_and_nothing_is_done_twice(spark: SparkSession, tmp_path: Path) -> None:
-    once = featurize.run(spark, load([*small(tmp_path), "dataset=once"]))
+    once = featurize.run(spark, load([*small(tmp_path), "dataset=once"])).to_dict()
     running = [start("featurize", [*small(tmp_path), "dataset=twice"], tmp_path / f"{name}.err") for name in "ab"]
     reports = [ended(job, tmp_path / f"{name}.err") for job, name in zip(running, "ab", strict=True)]
     assert sorted(str(report["status"]) for report in reports) == ["done", "unchanged"]
@@ -44,7 +48,7 @@ def test_of_two_drivers_one_waits_and_nothing_is_done_twice(spark: SparkSession,
     assert done["rows"] == once["rows"]
     assert versions(tmp_path / "lake" / "twice") == versions(tmp_path / "lake" / "once")
     assert_equal_lakes(tmp_path / "lake", "once", "twice")
-    assert not (tmp_path / "lake" / "twice" / lock.FOLDER).exists()
+    assert not (tmp_path / "lake" / "twice" / locks.FOLDER).exists()
 
 
 def test_a_run_is_trained_once_and_text_comes_in_meanwhile(spark: SparkSession, tmp_path: Path) -> None:
@@ -53,7 +57,7 @@ def test_a_run_is_trained_once_and_text_comes_in_meanwhile(spark: SparkSession, 
     wait_for(tmp_path / "first.err", "train: epoch", first)
     os.killpg(first.pid, signal.SIGSTOP)  # it trains for as long as this takes
     write_json(tmp_path / "in" / "b.json", documents(10, start=100))
-    assert featurize.run(spark, load([*arguments, "overlap_s=60"]))["batches"] == [2]
+    assert featurize.run(spark, load([*arguments, "overlap_s=60"])).batches == [2]
     with pytest.raises(Busy, match=r"^the run both is in use by train \(process \d+ on .*\): try again later$"):
         train.run(spark, load([*arguments, "overlap=leave"]))
     second = start("train", arguments, tmp_path / "second.err")
@@ -64,9 +68,9 @@ def test_a_run_is_trained_once_and_text_comes_in_meanwhile(spark: SparkSession, 
     assert [report["status"] for report in reports] == ["done", "unchanged"]
     assert [report["snapshot"] for report in reports] == [1, 1]
     assert reports[0]["metrics"] == reports[1]["metrics"]
-    trained = [row for row in tables.rows(spark, tables.of(load(arguments)), RUNS).to_pylist() if row["job"] == "train"]
+    trained = [row for row in opened(spark, load(arguments)).runs.rows().to_pylist() if row["job"] == "train"]
     assert len(trained) == 1
-    alone = train.run(spark, load([*arguments, "snapshot=1", "run=alone"]))
+    alone = train.run(spark, load([*arguments, "snapshot=1", "run=alone"])).to_dict()
     assert weights_of(alone) == weights_of(reports[0])
 
 
@@ -81,14 +85,14 @@ def test_a_training_goes_on_while_the_files_that_it_reads_are_replaced(spark: Sp
     running = start("train", [*arguments, "snapshot=3"], tmp_path / "err")
     wait_for(tmp_path / "err", "train: epoch", running)
     os.killpg(running.pid, signal.SIGSTOP)
-    done = maintain.run(spark, load(arguments))
+    done = maintain.run(spark, load(arguments)).to_dict()
     os.killpg(running.pid, signal.SIGCONT)
     assert done["files"]["features"] == [4, 1]
     assert done["removed"]["files"] == 0
     found = ended(running, tmp_path / "err")
-    assert maintain.run(spark, load(arguments))["removed"]["files"] > 4
+    assert maintain.run(spark, load(arguments)).removed.files > 4
     (tmp_path / "in" / "4.json").unlink()
-    alone = train.run(spark, load([*arguments, "dataset=alone"]))
+    alone = train.run(spark, load([*arguments, "dataset=alone"])).to_dict()
     assert weights_of(alone) == weights_of(found)
 
 
@@ -103,9 +107,9 @@ def test_leaving_is_status_75_and_a_killed_holder_is_in_nobodys_way(spark: Spark
     finally:
         os.killpg(holder.pid, signal.SIGKILL)
     holder.wait(timeout=60)
-    folder = tables.of(load(arguments)).folder
+    folder = opened(spark, load(arguments)).folder
     began = time.monotonic()
-    with lock.tables(spark, folder, Overlap("wait", 20)):
+    with locks.tables_lock(spark, folder, Overlap("wait", 20)):
         assert time.monotonic() - began < 2
     assert (left.returncode, tired.returncode) == (os.EX_TEMPFAIL, os.EX_TEMPFAIL)
     assert left.stdout == tired.stdout == ""
@@ -121,41 +125,47 @@ def test_leaving_is_status_75_and_a_killed_holder_is_in_nobodys_way(spark: Spark
 
 def test_a_lock_is_one_holders_and_leaves_nothing_behind(spark: SparkSession, tmp_path: Path) -> None:
     folder = f"file://{tmp_path}/lake/set"
-    with lock.tables(spark, folder, LEAVE) as waited, lock.run(spark, folder, "one", LEAVE):
+    with locks.tables_lock(spark, folder, LEAVE) as waited, locks.run_lock(spark, folder, "one", LEAVE):
         assert not waited
-        with pytest.raises(Busy, match=r"the data set .* is in use by tests"), lock.tables(spark, folder, LEAVE):
+        with pytest.raises(Busy, match=r"the data set .* is in use by tests"), locks.tables_lock(spark, folder, LEAVE):
             pass
-        assert list(lock.runs(spark, folder)) == ["one"]
-    assert lock.runs(spark, folder) == {}
+        assert list(locks.held_runs(spark, folder)) == ["one"]
+    assert locks.held_runs(spark, folder) == {}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_whose_file_was_replaced_is_not_believed(spark: SparkSession, tmp_path: Path) -> None:
     """Whoever opened the file of a holder that then left has locked a file that nobody else will find."""
-    place = lock._File(spark, f"{tmp_path}/locks/one")
-    note = lock._File.note
+    lock = LocalLock(spark, f"{tmp_path}/locks/one")
+    note = LocalLock.note
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(lock._File, "note", lambda self: (os.remove(self.path), note(self))[1])
-        assert not place.take(b"mine")
-    assert place.take(b"mine")
-    place.free()
+        patched.setattr(LocalLock, "note", lambda self: (os.remove(self.path), note(self))[1])
+        assert not lock.acquire(b"mine")
+    assert lock.acquire(b"mine")
+    lock.release()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithMetrics(Report):
+    snapshot: int = 1
+    metrics: dict[str, float] = field(default_factory=lambda: {"test": 1.0})
 
 
 def test_every_commit_on_a_local_disk_is_locked(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = tables.Lake(f"file://{tmp_path}/lake", "set", "words-0")
-    locks = []
-    commit = delta_kernel.commit
+    dataset = Dataset(spark, f"file://{tmp_path}/lake", "set", "words-0")
+    held = []
+    append = DeltaLog.append
 
-    def watched(*values: object, **more: Any) -> bool:
-        locks.append(os.listdir(tmp_path / "lake" / "set" / lock.FOLDER))
-        return commit(*values, **more)  # type: ignore[arg-type]
+    def watched(*values: Any, **more: Any) -> bool:
+        held.append(os.listdir(tmp_path / "lake" / "set" / locks.FOLDER))
+        return append(*values, **more)
 
-    monkeypatch.setattr(delta_kernel, "commit", watched)
-    run_log.keep(spark, lake, {"run": "a", "job": "train", "status": "done", "snapshot": 1, "metrics": {"test": 1.0}})
-    tables.commit(spark, lake, SNAPSHOTS, 1, [])
-    assert locks == [["commit-runs"], ["commit-metrics"], ["commit-gold-words-0-snapshots"]]
+    monkeypatch.setattr(DeltaLog, "append", watched)
+    RunLog(dataset).record(WithMetrics(job="train", status="done", run="a", seconds={}))
+    dataset.snapshots.commit(1, [])
+    assert held == [["commit-runs"], ["commit-metrics"], ["commit-gold-words-0-snapshots"]]
 
 
 SLOW = [

@@ -109,10 +109,10 @@ def test_comparisons() -> None:
     compare.check(several)
     compare.check(searched)
     compare.check(classic)
-    lstm = {axis for axis in classic.grid if compare.takes(classic, "rnn", axis)}
+    lstm = {axis for axis in classic.grid if compare.has_key(classic, "rnn", axis)}
     assert lstm == set(classic.grid)
     assert (several.models, several.seeds) == (["logistic", "mlp", "attention"], 3)
-    assert len(compare.values(searched.grid[0])) == 2
+    assert len(compare.axis_values(searched.grid[0])) == 2
     assert len(united.bundles) == 2
 
 

@@ -30,12 +30,12 @@ def test_train_then_predict(spark: SparkSession, tmp_path: Path) -> None:
     assert "@progress" not in trained.stderr
     assert "epoch" not in trained.stdout.split("\n", 1)[0]
     assert last_json((tmp_path / "report.json").read_text()) == report
-    again = train.run(spark, load([*arguments, "train.ranks=2", "train.reuse=true"]))
+    again = train.run(spark, load([*arguments, "train.ranks=2", "train.reuse=true"])).to_dict()
     assert (again["status"], again["run"]) == ("unchanged", report["run"])
 
     write_json(tmp_path / "new" / "n.json", [{"text": "a ship at sea"}, {"text": "wheat barn"}, {"nothing": 1}])
     new = [f"bundle={report['bundle']}", f"output={tmp_path}/out", "source=files", f"source.path={tmp_path}/new"]
-    predicted = predict.run(spark, load([*new, "source.format=json", f"lake={tmp_path}/nowhere"]))
+    predicted = predict.run(spark, load([*new, "source.format=json", f"lake={tmp_path}/nowhere"])).to_dict()
     assert predicted["rows"] == {"read": 3, "predicted": 2, "rejected": 1}
     assert not (tmp_path / "nowhere").exists()
 
@@ -80,7 +80,7 @@ def test_from_the_pyspark_shell(tmp_path: Path) -> None:
     arguments = small(tmp_path)
     script = (
         "from pipelines import featurize\nfrom pipelines.config import load\n"
-        f"print('ROWS', featurize.run(spark, load({arguments!r}))['rows'])\n"
+        f"print('ROWS', featurize.run(spark, load({arguments!r})).to_dict()['rows'])\n"
     )
     shell = subprocess.run(
         ["pyspark", "--master", "local[*]"],

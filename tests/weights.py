@@ -8,11 +8,10 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from models.dataset.tfidf import Options
-from pipelines import featurize
 from pipelines.config import Config
-from pipelines.lakehouse import tables
-from pipelines.lakehouse.tables import CLEAN
-from tests.conftest import table
+from pipelines.lakehouse.schemas import CLEAN_DOCUMENTS
+from pipelines.lakehouse.tfidf_query import tfidf_weights
+from tests.conftest import opened, table
 
 
 def difference(spark: SparkSession, config: Config, options: Options, ngrams: int = 1) -> float:
@@ -20,13 +19,13 @@ def difference(spark: SparkSession, config: Config, options: Options, ngrams: in
 
     A term that one side has and the other has not counts with its whole weight.
     """
-    rows = table(spark, config, CLEAN).select("id", "text", "split").orderBy("id").collect()
+    rows = table(spark, config, CLEAN_DOCUMENTS).select("id", "text", "split").orderBy("id").collect()
     reference = _vectorizer(options, ngrams, [row["text"] for row in rows if row["split"] == "train"])
     theirs = reference.transform([row["text"] for row in rows])
     number = {row["id"]: position for position, row in enumerate(rows)}
     column = {name: position for position, name in enumerate(reference.get_feature_names_out())}
-    lake = tables.of(config)
-    found = featurize.tfidf(spark, lake, tables.snapshot(spark, lake, "latest"), options).toPandas()
+    dataset = opened(spark, config)
+    found = tfidf_weights(dataset, dataset.snapshot("latest"), options).toPandas()
     places = found["document"].map(number), found["term"].map(column)
     mine = csr_matrix((found["weight"], places), shape=theirs.shape)
     assert mine.nnz == theirs.nnz == len(found)

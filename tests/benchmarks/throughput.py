@@ -85,7 +85,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def _ours(spark: SparkSession, folder: str, turn: int) -> dict[str, Any]:
     arguments = [f"lake={folder}/lake{turn}", "source=files", f"source.path={folder}/in"]
-    return featurize.run(spark, load([*arguments, "source.format=parquet", "source.label=label"]))
+    return featurize.run(spark, load([*arguments, "source.format=parquet", "source.label=label"])).to_dict()
 
 
 def _spark_ml(spark: SparkSession, folder: str, turn: int) -> None:

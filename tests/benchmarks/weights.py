@@ -17,7 +17,7 @@ def measure() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as lake:
         for source in ("bbc", "newsgroups", "r8"):
             config = load([f"lake={lake}", f"source={source}"])
-            kept = featurize.run(spark, config)["rows"]
+            kept = featurize.run(spark, config).to_dict()["rows"]
             distinct = kept["kept"] - kept["duplicates"]
             rows.append(
                 {"source": source, "documents": distinct, "largest_difference": difference(spark, config, Options())}

@@ -156,7 +156,7 @@ class Disturbed:
 
     def assert_like_undisturbed(self, spark: SparkSession, report: dict[str, Any]) -> None:
         """The weights, the steps and the tables' rows are those of a run that nothing happened to."""
-        whole = train.run(spark, load(self.arguments(f"file://{self.folder}")))
+        whole = train.run(spark, load(self.arguments(f"file://{self.folder}"))).to_dict()
         assert report["train"]["steps"] == whole["train"]["steps"]
         weights = [store.read(f"{each['bundle']}/weights.safetensors") for each in (report, whole)]
         assert weights[0] == weights[1]

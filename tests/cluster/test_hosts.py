@@ -31,7 +31,7 @@ filesystem, inner = files.locate(sys.argv[1])
 with filesystem.open(inner, "rb") as file:
     print(sum(len(rows) for rows in pq.ParquetFile(file).iter_batches(1000)))
 """
-DOCUMENTS = 20_000
+RAW_DOCUMENTS = 20_000
 
 
 def submit(several: Hosts, settings: dict[str, str], *arguments: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def traffic(nodes: list[Host]) -> int:
 def test_documents_are_read_where_a_copy_lies(several: Hosts, tmp_path: Path) -> None:
     """With a copy on each host next to nothing comes over a link; with one copy, the host without it pays the file."""
     draw = np.random.default_rng(0)
-    table = pa.table({"terms": list(draw.integers(0, 1 << 30, (DOCUMENTS, 50)))})
+    table = pa.table({"terms": list(draw.integers(0, 1 << 30, (RAW_DOCUMENTS, 50)))})
     pq.write_table(table, tmp_path / "documents.parquet")
     content = (tmp_path / "documents.parquet").read_bytes()
     path = f"{several.cluster.address}/documents.parquet"
@@ -64,8 +64,8 @@ def test_documents_are_read_where_a_copy_lies(several: Hosts, tmp_path: Path) ->
     both = [read(node, path) for node in several.nodes]
     Client(several.cluster.address).set_replication("/documents.parquet", 1)
     one = eventually(lambda: [read(node, path) for node in several.nodes], lambda found: max(found) > len(content))
-    print(f"bytes over the wire a document, of {len(content) / DOCUMENTS:.0f}: a copy on each host", end=" ")
-    print(f"{max(both) / DOCUMENTS:.1f}, one copy {max(one) / DOCUMENTS:.0f} for the host without it")
+    print(f"bytes over the wire a document, of {len(content) / RAW_DOCUMENTS:.0f}: a copy on each host", end=" ")
+    print(f"{max(both) / RAW_DOCUMENTS:.1f}, one copy {max(one) / RAW_DOCUMENTS:.0f} for the host without it")
     assert max(both) < len(content) / 20
     assert min(one) < len(content) / 20
 
@@ -76,7 +76,7 @@ def read(node: Host, path: str) -> int:
     command = [*node.prefix, sys.executable, "-c", READ, path]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) == DOCUMENTS
+    assert int(done.stdout) == RAW_DOCUMENTS
     return hosts.received(node) - before
 
 

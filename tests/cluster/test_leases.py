@@ -14,12 +14,12 @@ from models.storage import files
 from pipelines import featurize, maintain
 from pipelines.config import load
 from pipelines.lakehouse import locks
-from pipelines.lakehouse import tables as lakes
-from pipelines.lakehouse.tables import FEATURES
+from pipelines.lakehouse.locks import Overlap
+from pipelines.lakehouse.schemas import FEATURES
 from tests.cluster.hadoop import Hadoop, hdfs
 from tests.cluster.jars import HADOOP, class_path
 from tests.cluster.test_hdfs import Place
-from tests.conftest import documents, last_json
+from tests.conftest import documents, last_json, opened
 from tests.jobs import start, wait_for
 
 pytestmark = pytest.mark.cluster
@@ -78,13 +78,13 @@ def test_maintain(spark: SparkSession, cluster: Hadoop, tmp_path: Path) -> None:
         featurize.run(spark, config)
     tables = [name for name in place.tables() if name.startswith("lake/many/") and not name.endswith("/vocabulary")]
     before = {name: place.table(name) for name in tables}
-    lake = lakes.of(config)
-    reads = lakes.file_paths(spark, lake, FEATURES)
-    with locks.run(spark, lake.folder, "busy", config.overlapping):
-        assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
+    dataset = opened(spark, config)
+    reads = dataset.features.paths()
+    with locks.run_lock(spark, dataset.folder, "busy", Overlap("leave", 0)):
+        assert maintain.run(spark, config).files[FEATURES.name] == [4, 1]
         assert sum(files.length(path) for path in reads) > 0
-    assert maintain.run(spark, config)["removed"]["files"] >= 4 * 7
-    names = [name for name in files.names(lake.path(FEATURES)) if not name.startswith("_")]
-    assert [f"{lake.path(FEATURES)}/{name}" for name in names] == lakes.file_paths(spark, lake, FEATURES)
+    assert maintain.run(spark, config).removed.files >= 4 * 7
+    names = [name for name in files.names(dataset.features.path) if not name.startswith("_")]
+    assert [f"{dataset.features.path}/{name}" for name in names] == dataset.features.paths()
     assert {name: place.table(name) for name in tables} == before
-    assert maintain.run(spark, config)["status"] == "unchanged"
+    assert maintain.run(spark, config).status == "unchanged"

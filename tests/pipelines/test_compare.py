@@ -13,7 +13,7 @@ from pipelines import compare, ensemble
 from pipelines.config import Config, load
 from pipelines.errors import UserError
 from pipelines.evaluation import comparison_table
-from pipelines.lakehouse.tables import PREDICTIONS, RUNS
+from pipelines.lakehouse.schemas import PREDICTIONS, RUNS
 from tests.conftest import documents, table, write_json
 
 Configure = Callable[..., Config]
@@ -39,7 +39,8 @@ def test_models_are_compared_once(
     (tmp_path / "results.csv").write_text(
         "\n".join([",".join(comparison_table.HEADER), old, old.replace("files", "r8")]) + "\n"
     )
-    result = compare.run(spark, config)
+    report = compare.run(spark, config)
+    result = report.to_dict()
     assert [(task.model, task.train.seed) for task in trained] == [
         ("logistic", 0),
         ("logistic", 1),
@@ -66,7 +67,7 @@ def test_models_are_compared_once(
     )
     assert (pair["only_one"], pair["only_other"]) == (len(one - other), len(other - one))
     assert pair["p"] == metrics.mcnemar(len(one - other), len(other - one))
-    shown = comparison_table.table(result).splitlines()
+    shown = compare.render(report).splitlines()
     assert shown[0].split()[:3] == ["model", "seeds", "accuracy"]
     assert [line.split()[0] for line in shown[1:3]] == ["logistic", "mlp"]
 
@@ -81,12 +82,12 @@ def test_models_are_compared_once(
     assert command[-2:] == ["model=mlp", "train.seed=1"]
     assert load(command[2:]).train.epochs == 2
 
-    again = compare.run(spark, config)
+    again = compare.run(spark, config).to_dict()
     assert len(trained) == 4
     assert [row["accuracy"] for row in again["trainings"]] == [row["accuracy"] for row in result["trainings"]]
 
     folders = ",".join(f"{tmp_path}/lake/files/bundles/{run}" for run in first.values())
-    united = ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders}]"))
+    united = ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders}]")).to_dict()
     predicted = table(spark, config, PREDICTIONS).where(f"run = '{united['run']}'")
     assert united["metrics"]["test"]["documents"] == predicted.count() > 40
     with pytest.raises(UserError, match=f"run={first['mlp']} is there already"):
@@ -103,7 +104,7 @@ def test_a_grid_is_searched_by_validation_alone(
     source = [f"source.path={tmp_path}/in", "source.format=json", "source.label=label", "train.epochs=3"]
     grid = "grid=[train.lr=1e-9|0.01,model.dropout=0.1|0.3]"
     config = configured(*source, "models=[logistic,mlp]", grid)
-    result = compare.run(spark, config)
+    result = compare.run(spark, config).to_dict()
     searched = [(task.model, task.train.lr, task.options.get("dropout")) for task in trained]
     expected = [("logistic", rate, None) for rate in (1e-9, 0.01)] + [("logistic", 0.01, None)]
     assert searched[:3] == expected

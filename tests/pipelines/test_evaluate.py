@@ -12,8 +12,11 @@ from models.training.task import Task
 from pipelines import evaluate, featurize, train
 from pipelines.config import Config
 from pipelines.errors import UserError
-from pipelines.lakehouse.tables import METRICS, PREDICTIONS, RUNS
-from pipelines.tracking import run_identity
+from pipelines.job.resolve import training_settings
+from pipelines.lakehouse.schemas import METRICS, PREDICTIONS, RUNS
+from pipelines.launch import launcher
+from pipelines.stages import training
+from pipelines.tracking.run_identity import StartedRun, TrainingSettings, resume
 from tests.conftest import documents, table, write_json
 
 Configure = Callable[..., Config]
@@ -26,15 +29,15 @@ def test_bundles_and_snapshots_are_kept_apart(
     """Two bundles of one name, an older snapshot after a newer one, a run that is asked for again."""
     source = [f"source.path={tmp_path}/in", "source.format=json", "source.label=label", "train.epochs=2"]
     write_json(tmp_path / "in" / "a.json", documents(100))
-    good = train.run(spark, configured(*source))
-    wrong = train.run(spark, configured(*source, "train.epochs=1", "train.lr=1e-9", "train.refit=false"))
+    good = train.run(spark, configured(*source)).to_dict()
+    wrong = train.run(spark, configured(*source, "train.epochs=1", "train.lr=1e-9", "train.refit=false")).to_dict()
     write_json(tmp_path / "in" / "b.json", documents(100, start=100))
     featurize.run(spark, configured(*source))
     for name, run in (("one", good), ("two", wrong)):
         shutil.copytree(run["bundle"].removeprefix("file://"), tmp_path / name / "model")
 
     def evaluated(bundle: Any, snapshot: str) -> dict[str, Any]:
-        return evaluate.run(spark, configured(*source, f"bundle={bundle}", f"snapshot={snapshot}"))
+        return evaluate.run(spark, configured(*source, f"bundle={bundle}", f"snapshot={snapshot}")).to_dict()
 
     newest = evaluated(tmp_path / "one" / "model", "latest")
     assert (newest["status"], newest["snapshot"]) == ("done", 2)
@@ -54,10 +57,10 @@ def test_bundles_and_snapshots_are_kept_apart(
 
     with pytest.raises(UserError, match="is finished"):
         train.run(spark, configured(*source, f"run={good['run']}"))
-    reused = train.run(spark, configured(*source, "train.reuse=true", "snapshot=1"))
+    reused = train.run(spark, configured(*source, "train.reuse=true", "snapshot=1")).to_dict()
     assert (reused["status"], reused["run"]) == ("unchanged", good["run"])
     shutil.rmtree(good["bundle"].removeprefix("file://"))
-    again = train.run(spark, configured(*source, "train.reuse=true", "snapshot=1"))
+    again = train.run(spark, configured(*source, "train.reuse=true", "snapshot=1")).to_dict()
     assert again["run"] != good["run"]
     assert len(trained) == 3
 
@@ -70,12 +73,12 @@ def test_a_driver_that_ends_before_the_evaluation_loses_nothing(
         f"source.path={tmp_path}/in", "source.format=json", "source.label=label", "train.epochs=1", "run=r"
     )
     with monkeypatch.context() as patched:
-        patched.setattr(evaluate, "score", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patched.setattr(training, "evaluate_bundle", lambda *_: (_ for _ in ()).throw(OSError("killed")))
         with pytest.raises(OSError, match="killed"):
             train.run(spark, config)
     with monkeypatch.context() as patched:
-        patched.setattr(train.launcher, "launch", lambda *_: pytest.fail("trained once more"))
-        done = train.run(spark, config)
+        patched.setattr(launcher, "launch", lambda *_: pytest.fail("trained once more"))
+        done = train.run(spark, config).to_dict()
     assert done["status"] == "done"
     assert done["train"]["steps"] > 0
     assert done["metrics"]["test"]["documents"] > 0
@@ -83,13 +86,18 @@ def test_a_driver_that_ends_before_the_evaluation_loses_nothing(
         train.run(spark, config)
 
 
-def test_a_run_goes_on_with_its_own_settings_alone(tmp_path: Path, configured: Configure) -> None:
+def test_a_run_is_resumed_with_its_own_settings_alone(tmp_path: Path, configured: Configure) -> None:
     folder = f"file://{tmp_path}/run"
-    more = ["source.path=/a", "run=r"]
-    assert run_identity.resumed(configured(*more), folder).train.shards == 0
-    run_identity.begin(configured(*more, "train.ranks=2"), {"batch": 3}, folder)
-    found = run_identity.resumed(configured(*more, "train.ranks=1", "train.threads=2"), folder)
-    assert (found.train.shards, found.train.ranks, found.snapshot) == (2, 1, "3")
+
+    def resumed(*arguments: str) -> tuple[TrainingSettings, str]:
+        config = configured("source.path=/a", "run=r", *arguments)
+        return resume("r", folder, training_settings(config), config.snapshot)
+
+    assert resumed()[0].train.shards == 0
+    started = training_settings(configured("source.path=/a", "train.ranks=2"))
+    StartedRun(started.to_dict(), started.shards, 3).write(folder)
+    settings, snapshot = resumed("train.ranks=1", "train.threads=2")
+    assert (settings.train.shards, settings.train.ranks, snapshot) == (2, 1, "3")
     for wrong, message in [
         ("train.lr=0.5", r"begun with other settings: train\.lr=0\.001"),
         ("model=logistic", r"begun with other settings: .*model\.name=mlp"),
@@ -98,4 +106,4 @@ def test_a_run_goes_on_with_its_own_settings_alone(tmp_path: Path, configured: C
         ("snapshot=2", "begun with snapshot=3"),
     ]:
         with pytest.raises(UserError, match=message):
-            run_identity.resumed(configured(*more, wrong), folder)
+            resumed(wrong)

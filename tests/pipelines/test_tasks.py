@@ -14,7 +14,7 @@ from models.training.task import Task
 from pipelines import compare, evaluate, predict, train
 from pipelines.config import Config
 from pipelines.errors import UserError
-from pipelines.lakehouse.tables import DOCUMENTS, PREDICTIONS, QUARANTINE
+from pipelines.lakehouse.schemas import PREDICTIONS, QUARANTINE, RAW_DOCUMENTS
 from tests.conftest import table
 
 Configure = Callable[..., Config]
@@ -45,11 +45,11 @@ def write_rows(path: Path) -> list[dict[str, str]]:
 def test_a_number_is_learnt(spark: SparkSession, tmp_path: Path, configured: Configure, trained: list[Task]) -> None:
     rows = write_rows(tmp_path / "in" / "a.csv")
     source = [f"source.path={tmp_path}/in", "source.format=csv", "source.target=price", "model=linear"]
-    result = train.run(spark, configured(*source, "tfidf.norm=none", "tfidf.min_df=2"))
+    result = train.run(spark, configured(*source, "tfidf.norm=none", "tfidf.min_df=2")).to_dict()
     assert result["rows"] == {"read": 403, "kept": 400, "quarantined": 3, "duplicates": 0, "two_labels": 0}
     reasons = table(spark, configured(*source), QUARANTINE).select("reason").toPandas()["reason"]
     assert sorted(reasons) == ["no target", "the target is not a number", "the target is not a number"]
-    kept = {row["text"]: row["target"] for row in table(spark, configured(*source), DOCUMENTS).collect()}
+    kept = {row["text"]: row["target"] for row in table(spark, configured(*source), RAW_DOCUMENTS).collect()}
     assert kept == {row["text"]: float(row["price"]) for row in rows}
 
     found = table(spark, configured(*source), PREDICTIONS).toPandas()
@@ -67,7 +67,7 @@ def test_a_number_is_learnt(spark: SparkSession, tmp_path: Path, configured: Con
     manifest = json.loads(Path(result["bundle"].removeprefix("file://"), "model.json").read_text())
     assert (manifest["labels"], manifest["task"]["kind"]) == ([], "target")
     assert manifest["task"]["std"] == pytest.approx(figures["rmse_of_mean"], rel=0.3)
-    done = predict.run(spark, configured(*source[:2], f"bundle={result['bundle']}", f"output={tmp_path}/out"))
+    done = predict.run(spark, configured(*source[:2], f"bundle={result['bundle']}", f"output={tmp_path}/out")).to_dict()
     assert done["rows"] == {"read": 403, "predicted": 403, "rejected": 0}  # prediction needs no target
     values = spark.read.format("delta").load(f"{tmp_path}/out").toPandas()["predicted_value"]
     assert 500 < values.min() < values.max() < 2000
@@ -82,8 +82,8 @@ def test_any_number_of_labels_is_learnt(
     source = [f"source.path={tmp_path}/in", "source.format=csv", "source.label=tags", "source.label_separator=,"]
     more = ["model=logistic", "train.loss=binary", "train.epochs=40"]
     more += ["train.label_smoothing=0", "tfidf.min_df=2", "tfidf.norm=none"]
-    result = train.run(spark, configured(*source, *more))
-    kept = {row["text"]: row["labels"] for row in table(spark, configured(*source), DOCUMENTS).collect()}
+    result = train.run(spark, configured(*source, *more)).to_dict()
+    kept = {row["text"]: row["labels"] for row in table(spark, configured(*source), RAW_DOCUMENTS).collect()}
     assert {text: ", ".join(labels) for text, labels in kept.items() if "bad" not in text} == {
         row["text"]: row["tags"] for row in rows
     }
@@ -104,9 +104,9 @@ def test_any_number_of_labels_is_learnt(
         zip(names, true.sum(0).tolist(), strict=True)
     )
     assert set(result["metrics"]["validation"]) == {"loss", "accuracy", "micro_f1", "macro_f1"}
-    again = evaluate.run(spark, configured(*source, f"bundle={result['bundle']}"))
+    again = evaluate.run(spark, configured(*source, f"bundle={result['bundle']}")).to_dict()
     assert again["metrics"]["test"] == figures
-    done = predict.run(spark, configured(*source[:2], f"bundle={result['bundle']}", f"output={tmp_path}/out"))
+    done = predict.run(spark, configured(*source[:2], f"bundle={result['bundle']}", f"output={tmp_path}/out")).to_dict()
     assert done["rows"] == {"read": 403, "predicted": 403, "rejected": 0}
     out = spark.read.format("delta").load(f"{tmp_path}/out")
     assert out.where("predicted_labels is null").count() == 0

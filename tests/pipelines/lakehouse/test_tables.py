@@ -11,14 +11,14 @@ from models.dataset.tfidf import Options
 from pipelines import clean, featurize, ingest
 from pipelines.config import Config, load
 from pipelines.errors import UserError
-from pipelines.lakehouse import tables, vocabulary
-from pipelines.lakehouse.tables import BATCHES, CLEAN, DOCUMENTS, FEATURES, SNAPSHOTS, VOCABULARY
-from tests.conftest import content, documents, table, versions, write_json
+from pipelines.lakehouse import vocabulary
+from pipelines.lakehouse.schemas import BATCHES, CLEAN_DOCUMENTS, FEATURES, RAW_DOCUMENTS, SNAPSHOTS, VOCABULARY
+from tests.conftest import content, documents, opened, table, versions, write_json
 from tests.weights import difference
 
 pytestmark = pytest.mark.spark
 Configure = Callable[..., Config]
-TABLES = (BATCHES, DOCUMENTS, CLEAN, FEATURES, VOCABULARY)
+TABLES = (BATCHES, RAW_DOCUMENTS, CLEAN_DOCUMENTS, FEATURES, VOCABULARY)
 
 
 def test_many_runs_make_the_tables_of_one(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
@@ -27,13 +27,13 @@ def test_many_runs_make_the_tables_of_one(spark: SparkSession, tmp_path: Path, c
     many, once = (configured(*source, f"dataset={name}") for name in ("many", "once"))
     for number in range(3):  # each arrival repeats some documents of the one before
         write_json(tmp_path / "in" / f"{number}.json", rows[max(0, number * 10 - 3) : number * 10 + 10])
-        assert featurize.run(spark, many)["batches"] == [number + 1]
+        assert featurize.run(spark, many).batches == [number + 1]
     before = versions(tmp_path / "lake" / "many")
-    assert featurize.run(spark, many)["status"] == "unchanged"
+    assert featurize.run(spark, many).status == "unchanged"
     assert versions(tmp_path / "lake" / "many") == before
     featurize.run(spark, once)
-    for wanted in (DOCUMENTS, CLEAN, FEATURES):
-        same = ("batch", "id", "path", "key") if wanted is not DOCUMENTS else ("batch",)
+    for wanted in (RAW_DOCUMENTS, CLEAN_DOCUMENTS, FEATURES):
+        same = ("batch", "id", "path", "key") if wanted is not RAW_DOCUMENTS else ("batch",)
         assert content(table(spark, many, wanted), same) == content(table(spark, once, wanted), same)
     summed = [
         table(spark, config, VOCABULARY).groupBy("term", "id").agg(F.sum("df").alias("df"), F.sum("count").alias("n"))
@@ -45,12 +45,14 @@ def test_many_runs_make_the_tables_of_one(spark: SparkSession, tmp_path: Path, c
 
 def rebuilt(spark: SparkSession, config: Config, tmp_path: Path) -> None:
     """Silver and gold made anew from the same bronze are equal in all columns."""
-    before = {wanted.place: content(table(spark, config, wanted), ()) for wanted in (CLEAN, FEATURES, VOCABULARY)}
+    before = {
+        wanted.name: content(table(spark, config, wanted), ()) for wanted in (CLEAN_DOCUMENTS, FEATURES, VOCABULARY)
+    }
     for layer in ("silver", "gold"):
         (tmp_path / "lake" / "many" / layer).rename(tmp_path / f"old-{layer}")
     featurize.run(spark, config)
-    for wanted in (CLEAN, FEATURES, VOCABULARY):
-        assert content(table(spark, config, wanted), ()) == before[wanted.place]
+    for wanted in (CLEAN_DOCUMENTS, FEATURES, VOCABULARY):
+        assert content(table(spark, config, wanted), ()) == before[wanted.name]
 
 
 def test_published_splits_are_kept(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:
@@ -66,7 +68,7 @@ def test_published_splits_are_kept(spark: SparkSession, tmp_path: Path, configur
     write_json(tmp_path / "in" / "a.json", rows)
     config = configured(f"source.path={tmp_path}/in", "source.format=json", "source.split=split", "split.test=0.0")
     clean.run(spark, config)
-    found = sorted((row["text"], row["split"]) for row in table(spark, config, CLEAN).collect())
+    found = sorted((row["text"], row["split"]) for row in table(spark, config, CLEAN_DOCUMENTS).collect())
     expected = [("drawn", "train"), ("mine", "validation"), ("same text", "test"), ("same text", "test")]
     assert found == [*expected, ("twice", "train")]
     with pytest.raises(UserError, match=r"was divided with split.salt=0 split.test=0.0"):
@@ -79,7 +81,7 @@ def test_a_text_under_two_labels_is_told_once(spark: SparkSession, tmp_path: Pat
     for number, labels in enumerate([["a", "b", "a"], ["c"], ["d"]]):
         rows = [{"text": "same" if number < 2 else "other", "label": label} for label in labels]
         write_json(tmp_path / "in" / f"{number}.json", rows)
-        told.append(clean.run(spark, config)["rows"])
+        told.append(clean.run(spark, config).to_dict()["rows"])
     assert [rows["two_labels"] for rows in told] == [1, 1, 0]
     assert [rows["duplicates"] for rows in told] == [2, 1, 0]
 
@@ -89,7 +91,7 @@ def test_batches_are_one_at_a_time(spark: SparkSession, tmp_path: Path, configur
     for number in range(3):
         write_json(tmp_path / "in" / f"{number}.json", documents(6, start=number * 4))
         ingest.run(spark, config)
-    assert featurize.run(spark, config)["batches"] == [1, 2, 3]
+    assert featurize.run(spark, config).batches == [1, 2, 3]
     rows = table(spark, config, SNAPSHOTS).orderBy("batch").collect()
     assert [(row["batch"], row["documents"]) for row in rows] == [(1, 6), (2, 10), (3, 14)]
 
@@ -98,7 +100,7 @@ def test_a_batch_of_bad_rows_alone_is_no_obstacle(spark: SparkSession, tmp_path:
     config = configured(f"source.path={tmp_path}/in", "source.format=json")
     for number, rows in enumerate([documents(6), [[1], [2]], documents(4, start=6)]):
         write_json(tmp_path / "in" / f"{number}.json", rows)
-        done = featurize.run(spark, config)
+        done = featurize.run(spark, config).to_dict()
         assert done["rows"]["quarantined"] == (2 if number == 1 else 0)
     rows = table(spark, config, SNAPSHOTS).orderBy("batch").collect()
     assert [(row["batch"], row["documents"]) for row in rows] == [(1, 6), (2, 6), (3, 10)]
@@ -108,15 +110,15 @@ def test_two_terms_with_one_id_are_an_error(spark: SparkSession, tmp_path: Path,
     write_json(tmp_path / "in" / "a.json", documents(6))
     config = configured(f"source.path={tmp_path}/in", "source.format=json")
     featurize.run(spark, config)
-    lake = tables.of(config)
+    dataset = opened(spark, config)
     clash = table(spark, config, VOCABULARY).limit(1).withColumn("term", F.lit("other")).withColumn("df", F.lit(1))
     clash.select(F.col("batch"), "term", "id", F.col("df").cast("bigint"), "count").write.format("delta").mode(
         "append"
-    ).save(lake.path(VOCABULARY))
-    snapshot = tables.snapshot(spark, lake, "latest")
-    for select in (vocabulary.chosen, lambda *where: vocabulary.select(*where).collect()):
+    ).save(dataset.vocabulary.path)
+    snapshot = dataset.snapshot("latest")
+    for select in (vocabulary.select_terms, lambda *which: vocabulary.query_terms(*which).collect()):
         with pytest.raises(Exception, match="two terms share an id"):
-            select(spark, lake, snapshot, Options())
+            select(dataset, snapshot, Options())
 
 
 @pytest.mark.parametrize("options", [Options(), Options(min_df=2, max_df=0.4, size=7), Options(min_df=9)])
@@ -127,11 +129,11 @@ def test_driver_and_spark_choose_the_same_terms(
     for number in range(2):
         write_json(tmp_path / "in" / f"{number}.json", documents(20, start=number * 15))
         featurize.run(spark, config)
-    lake = tables.of(config)
-    snapshot = tables.snapshot(spark, lake, "latest")
-    here = vocabulary.chosen(spark, lake, snapshot, options)
+    dataset = opened(spark, config)
+    snapshot = dataset.snapshot("latest")
+    here = vocabulary.select_terms(dataset, snapshot, options)
     monkeypatch.setattr(vocabulary, "DRIVER_ROWS", 0)
-    assert vocabulary.chosen(spark, lake, snapshot, options).to_pylist() == here.to_pylist()
+    assert vocabulary.select_terms(dataset, snapshot, options).to_pylist() == here.to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -9,28 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from models.dataset.tfidf import Options
 from models.training.task import Task
 from pipelines import evaluate, featurize, maintain, predict, train
-from pipelines.config import Config, Overlap
+from pipelines.config import Config
 from pipelines.errors import UserError
-from pipelines.lakehouse import delta_kernel, locks, tables, vocabulary
-from pipelines.lakehouse.tables import (
-    CLEAN,
-    DOCUMENTS,
+from pipelines.lakehouse import locks, vocabulary
+from pipelines.lakehouse.delta_log import DataFile
+from pipelines.lakehouse.locks import Overlap
+from pipelines.lakehouse.schemas import (
+    ALL,
+    CLEAN_DOCUMENTS,
     FEATURES,
     METRICS,
     PREDICTIONS,
+    RAW_DOCUMENTS,
     RUNS,
     SNAPSHOTS,
-    TABLES,
     VOCABULARY,
+    TableSchema,
 )
 from pipelines.maintenance import compaction
-from tests.conftest import content, documents, table, versions, write_json
+from tests.conftest import content, documents, opened, table, versions, write_json
 from tests.jobs import start, wait_for, weights_of
 
 Configure = Callable[..., Config]
@@ -53,17 +56,17 @@ def arrive(spark: SparkSession, config: Config, tmp_path: Path, batches: range) 
 
 def rows_of(spark: SparkSession, config: Config) -> dict[str, list[str]]:
     """All rows of all tables in all columns, but the vocabulary's, as any user of Delta reads them."""
-    there = [item for item in TABLES if tables.version(spark, tables.of(config), item) >= 0 and item is not VOCABULARY]
-    return {item.place: content(table(spark, config, item), ()) for item in there}
+    dataset = opened(spark, config)
+    schemas = [schema for schema in ALL if dataset.table(schema).exists and schema is not VOCABULARY]
+    return {schema.name: content(table(spark, config, schema), ()) for schema in schemas}
 
 
 def terms(spark: SparkSession, config: Config, snapshot: int) -> list[dict[str, Any]]:
     """What a model reads of a snapshot's vocabulary, chosen by the driver and by Spark."""
-    found = tables.snapshot(spark, tables.of(config), str(snapshot))
-    select: Callable[..., DataFrame] = vocabulary.select
-    here = vocabulary.chosen(spark, tables.of(config), found, Options(min_df=2)).to_pylist()
-    assert select(spark, tables.of(config), found, Options(min_df=2)).toArrow().to_pylist() == here
-    return here
+    dataset, options = opened(spark, config), Options(min_df=2)
+    terms: list[dict[str, Any]] = vocabulary.select_terms(dataset, dataset.snapshot(str(snapshot)), options).to_pylist()
+    assert vocabulary.query_terms(dataset, dataset.snapshot(str(snapshot)), options).toArrow().to_pylist() == terms
+    return terms
 
 
 def totals(spark: SparkSession, config: Config) -> list[str]:
@@ -72,13 +75,14 @@ def totals(spark: SparkSession, config: Config) -> list[str]:
     return content(rows.agg(F.sum("df").alias("df"), F.sum("count").alias("n")), ())
 
 
-def files(config: Config, wanted: tables.Table) -> set[str]:
+def files(spark: SparkSession, config: Config, wanted: TableSchema) -> set[str]:
     """The data files below a table's folder."""
-    return {path.name for path in Path(tables.of(config).path(wanted).removeprefix("file://")).glob("*.parquet")}
+    folder = Path(opened(spark, config).table(wanted).path.removeprefix("file://"))
+    return {path.name for path in folder.glob("*.parquet")}
 
 
-def live(spark: SparkSession, config: Config, wanted: tables.Table) -> set[str]:
-    return {item.name for item in delta_kernel.listed(spark, tables.of(config).path(wanted), wanted.key)}
+def live(spark: SparkSession, config: Config, wanted: TableSchema) -> set[str]:
+    return {file.name for file in opened(spark, config).table(wanted).data_files()}
 
 
 @pytest.mark.spark
@@ -87,15 +91,15 @@ def test_fewer_files_the_same_rows_and_the_same_trainings(
 ) -> None:
     config = configured(*arguments(tmp_path))
     arrive(spark, config, tmp_path, range(1, 4))
-    old = train.run(spark, configured(*arguments(tmp_path, "run=old")))
+    old = train.run(spark, configured(*arguments(tmp_path, "run=old"))).to_dict()
     arrive(spark, config, tmp_path, range(4, BATCHES + 1))
     before, chosen = rows_of(spark, config), {number: terms(spark, config, number) for number in (2, 3, BATCHES)}
     summed = totals(spark, config)
 
-    done = maintain.run(spark, config)
+    done = maintain.run(spark, config).to_dict()
     assert done["status"] == "done"
-    for wanted in (DOCUMENTS, CLEAN, FEATURES, VOCABULARY, SNAPSHOTS):
-        files_before, files_after = done["files"][wanted.place]
+    for wanted in (RAW_DOCUMENTS, CLEAN_DOCUMENTS, FEATURES, VOCABULARY, SNAPSHOTS):
+        files_before, files_after = done["files"][wanted.name]
         assert files_before >= BATCHES
         assert files_after == len(live(spark, config, wanted)) == 1, wanted
     after = rows_of(spark, config)
@@ -111,14 +115,14 @@ def test_fewer_files_the_same_rows_and_the_same_trainings(
     with pytest.raises(UserError, match=r"^snapshot=5 has no .* take snapshot=3, snapshot=6 or the latest$"):
         train.run(spark, configured(*arguments(tmp_path, "snapshot=5")))
 
-    again = train.run(spark, configured(*arguments(tmp_path, "run=again", "snapshot=3")))
+    again = train.run(spark, configured(*arguments(tmp_path, "run=again", "snapshot=3"))).to_dict()
     assert weights_of(again) == weights_of(old)
     assert again["metrics"] == old["metrics"]
     assert again["train"]["loss"] == old["train"]["loss"]
-    evaluated = evaluate.run(spark, configured(*arguments(tmp_path, f"bundle={old['bundle']}")))
+    evaluated = evaluate.run(spark, configured(*arguments(tmp_path, f"bundle={old['bundle']}"))).to_dict()
     assert (evaluated["snapshot"], evaluated["status"]) == (BATCHES, "done")
     new = configured(*arguments(tmp_path, f"bundle={old['bundle']}", f"output={tmp_path}/out"))
-    assert predict.run(spark, new)["rows"]["rejected"] == BATCHES
+    assert predict.run(spark, new).rows.rejected == BATCHES
 
 
 @pytest.mark.spark
@@ -127,17 +131,17 @@ def test_a_second_one_changes_nothing_and_tables_go_on(
 ) -> None:
     many, once = (configured(*arguments(tmp_path, f"dataset={name}", AT_ONCE)) for name in ("many", "once"))
     arrive(spark, many, tmp_path, range(1, 5))
-    assert maintain.run(spark, many)["removed"]["files"] >= 4 * 7
+    assert maintain.run(spark, many).removed.files >= 4 * 7
     before = versions(tmp_path / "lake"), sorted(tmp_path.rglob("*.parquet"))
-    assert maintain.run(spark, many)["status"] == "unchanged"
+    assert maintain.run(spark, many).status == "unchanged"
     assert (versions(tmp_path / "lake"), sorted(tmp_path.rglob("*.parquet"))) == before
-    for wanted in TABLES:
-        if tables.version(spark, tables.of(many), wanted) >= 0:
-            assert files(many, wanted) == live(spark, many, wanted)
+    for wanted in ALL:
+        if opened(spark, many).table(wanted).exists:
+            assert files(spark, many, wanted) == live(spark, many, wanted)
     arrive(spark, many, tmp_path, range(5, 7))
     featurize.run(spark, once)
-    for wanted in (DOCUMENTS, CLEAN, FEATURES):
-        same = ("batch", "id", "path", "key") if wanted is not DOCUMENTS else ("batch",)
+    for wanted in (RAW_DOCUMENTS, CLEAN_DOCUMENTS, FEATURES):
+        same = ("batch", "id", "path", "key") if wanted is not RAW_DOCUMENTS else ("batch",)
         assert content(table(spark, many, wanted), same) == content(table(spark, once, wanted), same)
     assert terms(spark, many, 6) == terms(spark, once, 1)
     with pytest.raises(UserError, match="has no tables"):
@@ -151,27 +155,27 @@ def test_what_a_run_under_way_reads_and_what_is_young_stays(
 ) -> None:
     config = configured(*arguments(tmp_path, AT_ONCE))
     arrive(spark, config, tmp_path, range(1, 5))
-    folder = tables.of(config).folder
-    features = Path(tables.of(config).path(FEATURES).removeprefix("file://"))
-    reads = files(config, FEATURES)
+    folder = opened(spark, config).folder
+    features = Path(opened(spark, config).table(FEATURES).path.removeprefix("file://"))
+    reads = files(spark, config, FEATURES)
     young, old, aside = features / "part-young.parquet", features / "part-old.parquet", features / ".1.tmp"
     for path in (young, old, aside):
         path.write_bytes(b"killed")
-    with locks.run(spark, folder, "busy", Overlap("leave", 0)):
-        assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
-        assert reads < files(config, FEATURES)
+    with locks.run_lock(spark, folder, "busy", Overlap("leave", 0)):
+        assert maintain.run(spark, config).files[FEATURES.name] == [4, 1]
+        assert reads < files(spark, config, FEATURES)
         batches = {row["batch"] for row in table(spark, config, VOCABULARY).select("batch").collect()}
         assert batches == {1, 2, 3, 4}, "which snapshot the run reads is not known"
     for path in (old, aside):
         os.utime(path, (time.time() - 4000,) * 2)
     keeping = configured(*arguments(tmp_path))
-    done = maintain.run(spark, keeping)
-    assert (done["compacted"], done["removed"]["files"]) == ([VOCABULARY.place], 0), "retention is a week"
-    assert maintain.run(spark, config)["removed"]["files"] > 4
-    assert files(config, FEATURES) == live(spark, config, FEATURES) | {young.name}
+    done = maintain.run(spark, keeping).to_dict()
+    assert (done["compacted"], done["removed"]["files"]) == ([VOCABULARY.name], 0), "retention is a week"
+    assert maintain.run(spark, config).removed.files > 4
+    assert files(spark, config, FEATURES) == live(spark, config, FEATURES) | {young.name}
     assert not aside.exists()
     os.utime(young, (time.time() - 4000,) * 2)
-    assert maintain.run(spark, config)["removed"]["files"] > 0
+    assert maintain.run(spark, config).removed.files > 0
     assert not young.exists()
 
 
@@ -189,12 +193,12 @@ def test_files_that_a_log_calls_by_whole_addresses_stay(
         (log.parent / f".{log.name}.crc").unlink()
     for path in (tmp_path / "my lake").rglob("*.parquet"):
         os.utime(path, (time.time() - 4000,) * 2)
-    assert maintain.run(spark, config)["status"] == "unchanged"
+    assert maintain.run(spark, config).status == "unchanged"
     assert rows_of(spark, config) == before
     arrive(spark, config, tmp_path, range(4, 5))
     before = rows_of(spark, config)
-    assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
-    assert rows_of(spark, config) == before | {RUNS.place: rows_of(spark, config)[RUNS.place]}
+    assert maintain.run(spark, config).files[FEATURES.name] == [4, 1]
+    assert rows_of(spark, config) == before | {RUNS.name: rows_of(spark, config)[RUNS.name]}
 
 
 @pytest.mark.spark
@@ -209,7 +213,7 @@ def test_features_are_sorted_in_row_groups_of_the_usual_size(
         featurize.run(spark, config)
     maintain.run(spark, config)
     (name,) = live(spark, config, FEATURES)
-    file = pq.ParquetFile(Path(tables.of(config).path(FEATURES).removeprefix("file://")) / name)
+    file = pq.ParquetFile(Path(opened(spark, config).table(FEATURES).path.removeprefix("file://")) / name)
     rows = file.read(["split", "key", "id"]).to_pylist()
     order = [(row["split"] == "test", row["key"], row["id"]) for row in rows]
     assert order == sorted(order)
@@ -217,14 +221,14 @@ def test_features_are_sorted_in_row_groups_of_the_usual_size(
 
 
 def test_packs_hold_a_few_small_neighbours() -> None:
-    def file(number: int, size: int) -> delta_kernel.DataFile:
-        return delta_kernel.DataFile(f"{number}", size, 0, 1, (number, number))
+    def file(number: int, size: int) -> DataFile:
+        return DataFile(f"{number}", size, 0, 1, (number, number))
 
     small = compaction.SMALL - 1
     found = [file(number, small) for number in range(10)]
-    assert [len(pack) for pack in compaction.packed(found)] == [4, 4]
-    assert compaction.packed(found[:3]) == []
-    assert compaction.packed([file(number, compaction.SMALL) for number in range(10)]) == []
+    assert [len(pack) for pack in compaction.pack_small_files(found)] == [4, 4]
+    assert compaction.pack_small_files(found[:3]) == []
+    assert compaction.pack_small_files([file(number, compaction.SMALL) for number in range(10)]) == []
 
 
 @pytest.mark.submit
@@ -244,8 +248,10 @@ def test_one_that_is_killed_and_a_second_one(
     maintain.run(spark, config)
     after = rows_of(spark, config)
     for name in (RUNS, METRICS, PREDICTIONS):
-        before.pop(name.place, None)
-        after.pop(name.place, None)
+        before.pop(name.name, None)
+        after.pop(name.name, None)
     assert after == before
     assert terms(spark, config, 4) == chosen
-    assert all(len(live(spark, config, wanted)) == 1 for wanted in (DOCUMENTS, CLEAN, FEATURES, VOCABULARY))
+    assert all(
+        len(live(spark, config, wanted)) == 1 for wanted in (RAW_DOCUMENTS, CLEAN_DOCUMENTS, FEATURES, VOCABULARY)
+    )

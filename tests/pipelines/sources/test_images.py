@@ -13,7 +13,7 @@ from models.training.task import Task
 from pipelines import predict, train
 from pipelines.config import Config
 from pipelines.errors import UserError
-from pipelines.lakehouse.tables import CLEAN, DOCUMENTS, FEATURES, PREDICTIONS, QUARANTINE
+from pipelines.lakehouse.schemas import CLEAN_DOCUMENTS, FEATURES, PREDICTIONS, QUARANTINE, RAW_DOCUMENTS
 from tests.conftest import documents, table, write_json
 
 Configure = Callable[..., Config]
@@ -47,19 +47,19 @@ def test_images_from_files_to_predictions(
     small = ["model.height=12", "model.width=12", "model.filters=[8,8]", "model.dense=16"]
     fast = [*small, "train.epochs=40", "train.lr=0.003"]
     config = configured(*source, *fast)
-    result = train.run(spark, config)
+    result = train.run(spark, config).to_dict()
     assert result["rows"] == {"read": 122, "kept": 121, "quarantined": 1, "duplicates": 1, "two_labels": 0}
     assert result["metrics"]["test"]["accuracy"] > 0.9
     (bad,) = table(spark, config, QUARANTINE).collect()
     assert bad["path"].endswith("torn.png")
     assert bad["reason"].startswith("not an image that can be read")
 
-    bronze = {row["path"]: row for row in table(spark, config, DOCUMENTS).collect()}
+    bronze = {row["path"]: row for row in table(spark, config, RAW_DOCUMENTS).collect()}
     assert len(bronze) == 121
     path = f"file://{folder}/upright/7 a.png"
     assert (bronze[path]["text"], bytes(bronze[path]["content"])) == (None, picture("upright", 7))
     assert bronze[path]["labels"] == ["upright"]
-    silver = table(spark, config, CLEAN)
+    silver = table(spark, config, CLEAN_DOCUMENTS)
     assert silver.where("text is null and content is not null").count() == silver.count() == 120
     assert table(spark, config, FEATURES).where("size(terms) = 0 and content is not null").count() == 120
     assert table(spark, config, PREDICTIONS).count() == result["metrics"]["test"]["documents"]
@@ -70,7 +70,7 @@ def test_images_from_files_to_predictions(
         (new / f"{number}.png").write_bytes(picture(("lying", "upright")[number % 2], number))
     (new / "none.png").write_bytes(b"")
     given = [f"bundle={result['bundle']}", "source=images", f"source.path={new}", f"output={tmp_path}/out"]
-    done = predict.run(spark, configured(*given))
+    done = predict.run(spark, configured(*given)).to_dict()
     assert done["rows"] == {"read": 11, "predicted": 10, "rejected": 1}
     rows = spark.read.format("delta").load(f"{tmp_path}/out").collect()
     said = {int(Path(row["path"]).stem): row["predicted"] for row in rows if row["reason"] is None}
@@ -79,10 +79,10 @@ def test_images_from_files_to_predictions(
     texts.parent.mkdir()
     texts.write_text("a text")
     given = [f"bundle={result['bundle']}", f"source.path={texts}", f"output={tmp_path}/none"]
-    assert predict.run(spark, configured(*given))["rows"] == {"read": 1, "predicted": 0, "rejected": 1}
+    assert predict.run(spark, configured(*given)).to_dict()["rows"] == {"read": 1, "predicted": 0, "rejected": 1}
     (row,) = spark.read.format("delta").load(f"{tmp_path}/none").collect()
     assert (row["predicted"], row["reason"]) == (None, "no image")
-    again = train.run(spark, configured(*source, *fast, "train.epochs=1"))
+    again = train.run(spark, configured(*source, *fast, "train.epochs=1")).to_dict()
     assert again["rows"]["read"] == 0
 
 

@@ -14,8 +14,9 @@ from pyspark.sql import SparkSession
 from pipelines import ingest
 from pipelines.config import Config, load
 from pipelines.errors import UserError
-from pipelines.lakehouse import tables
-from pipelines.lakehouse.tables import BATCHES, DOCUMENTS, QUARANTINE, Lake, Table
+from pipelines.lakehouse.schemas import BATCHES, QUARANTINE, RAW_DOCUMENTS, TableSchema
+from pipelines.lakehouse.tables import DeltaTable
+from pipelines.stages import ingestion
 from tests.conftest import content, table, versions, write_json
 
 pytestmark = pytest.mark.spark
@@ -23,7 +24,7 @@ Configure = Callable[..., Config]
 
 
 def taken(spark: SparkSession, config: Config) -> list[tuple[str, list[str]]]:
-    return sorted((row["text"], row["labels"]) for row in table(spark, config, DOCUMENTS).collect())
+    return sorted((row["text"], row["labels"]) for row in table(spark, config, RAW_DOCUMENTS).collect())
 
 
 def reasons(spark: SparkSession, config: Config) -> list[str]:
@@ -45,9 +46,9 @@ def test_every_format_gives_the_same_documents(spark: SparkSession, tmp_path: Pa
         arguments = [f"source.path={tmp_path}/{kind}", f"source.format={kind}", f"dataset={kind}"]
         arguments += ["source.separator=;"] if kind == "csv" else []
         config = configured(*arguments, *(["source.label=label"] if kind != "text" else []))
-        assert ingest.run(spark, config)["batches"] == [1]
+        assert ingest.run(spark, config).batches == [1]
         assert taken(spark, config) == [("one two", ["a"]), ("three, four", ["b"])]
-        assert ingest.run(spark, config)["status"] == "unchanged"
+        assert ingest.run(spark, config).status == "unchanged"
 
 
 def test_bad_rows_and_files_are_set_aside_and_counted(
@@ -77,21 +78,21 @@ def test_a_second_run_takes_only_what_is_new(spark: SparkSession, tmp_path: Path
     ingest.run(spark, config)
     before = versions(tmp_path / "lake")
     os.utime(tmp_path / "in" / "a.json", (1, 1))  # touched, not changed
-    assert ingest.run(spark, config)["status"] == "unchanged"
+    assert ingest.run(spark, config).status == "unchanged"
     assert versions(tmp_path / "lake") == before
     write_json(tmp_path / "in" / "b.json", [{"text": "second"}])
-    assert ingest.run(spark, config)["batches"] == [2]
+    assert ingest.run(spark, config).batches == [2]
     assert [text for text, _ in taken(spark, config)] == ["first", "second"]
 
 
-def killed_at(table: Table) -> Callable[..., bool]:
-    """`lakes.commit`, but that of one table never happens."""
-    commit = tables.commit
+def killed_at(schema: TableSchema) -> Callable[..., bool]:
+    """`DeltaTable.commit`, but that of one table never happens."""
+    commit = DeltaTable.commit
 
-    def commit_or_die(spark: SparkSession, lake: Lake, wanted: Table, *rest: Any, **more: Any) -> bool:
-        if wanted is table:
+    def commit_or_die(table: DeltaTable, *rest: Any, **more: Any) -> bool:
+        if table.schema is schema:
             raise OSError("killed")
-        return commit(spark, lake, wanted, *rest, **more)
+        return commit(table, *rest, **more)
 
     return commit_or_die
 
@@ -102,11 +103,11 @@ def test_a_planned_batch_is_finished_by_the_next_run(
     write_json(tmp_path / "in" / "a.json", [{"text": "good"}, [1]])
     config = configured(f"source.path={tmp_path}/in", "source.format=json")
     with monkeypatch.context() as patched:
-        patched.setattr(ingest, "take", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patched.setattr(ingestion, "take_batch", lambda *_: (_ for _ in ()).throw(OSError("killed")))
         with pytest.raises(OSError, match="killed"):
             ingest.run(spark, config)
     with monkeypatch.context() as patched:  # between the two commits of a batch
-        patched.setattr(ingest.lakes, "commit", killed_at(DOCUMENTS))
+        patched.setattr(DeltaTable, "commit", killed_at(RAW_DOCUMENTS))
         with pytest.raises(OSError, match="killed"):
             ingest.run(spark, config)
     assert len(reasons(spark, config)) == 1
@@ -123,11 +124,11 @@ def test_a_file_that_goes_after_the_plan_is_no_obstacle(
     write_json(tmp_path / "in" / "b.json", [{"text": "gone"}])
     config = configured(f"source.path={tmp_path}/in", "source.format=json")
     with monkeypatch.context() as patched:
-        patched.setattr(ingest, "take", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patched.setattr(ingestion, "take_batch", lambda *_: (_ for _ in ()).throw(OSError("killed")))
         with pytest.raises(OSError, match="killed"):
             ingest.run(spark, config)
     (tmp_path / "in" / "b.json").unlink()
-    assert ingest.run(spark, config)["rows"] == {"read": 2, "kept": 1, "quarantined": 1}
+    assert ingest.run(spark, config).to_dict()["rows"] == {"read": 2, "kept": 1, "quarantined": 1}
     assert reasons(spark, config) == ["the file is gone since it was planned"]
 
 
@@ -197,7 +198,7 @@ def test_bbc_is_whole(spark: SparkSession, tmp_path: Path) -> None:
     config = load([f"lake={tmp_path}/lake"])
     ingest.run(spark, config)
     assert table(spark, config, BATCHES).count() == 2225
-    assert table(spark, config, DOCUMENTS).count() == 2224
+    assert table(spark, config, RAW_DOCUMENTS).count() == 2224
     (bad,) = table(spark, config, QUARANTINE).collect()
     assert (bad["path"].rsplit("/", 2)[1:], bad["reason"]) == (["sports", "199.txt"], "not valid utf-8")
-    assert len(set(content(table(spark, config, DOCUMENTS)))) == 2224
+    assert len(set(content(table(spark, config, RAW_DOCUMENTS)))) == 2224
