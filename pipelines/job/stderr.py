@@ -8,36 +8,36 @@ from py4j.protocol import Py4JError
 from pyspark.java_gateway import launch_gateway
 
 
-def separate() -> None:
-    """Send what Python writes to standard error to that of spark-submit.
+def redirect_to_jvm() -> None:
+    """Send what Python writes to standard error to the standard error of spark-submit.
 
-    Spark's `PythonRunner` merges the Python driver's two streams into its own standard output, so that a caller could
-    not tell a result from a log. The JVM's own standard error is the real one: we write through it.
+    Spark's `PythonRunner` merges both streams of the Python driver into its own standard output, so that a caller could
+    not tell the result from the log. The JVM's own standard error is the real one: we write through it.
     """
-    if "PYSPARK_GATEWAY_PORT" in os.environ and not isinstance(sys.stderr, _JvmError):
+    if "PYSPARK_GATEWAY_PORT" in os.environ and not isinstance(sys.stderr, _JvmStandardError):
         spare = launch_gateway().jvm.System.err
-        spare.flush()  # connects
-        sys.stderr = _JvmError(launch_gateway().jvm.System.err, sys.stderr, spare)
+        spare.flush()  # opens the connection
+        sys.stderr = _JvmStandardError(launch_gateway().jvm.System.err, sys.stderr, spare)
 
 
-def last_word(message: str) -> None:
-    """A line on standard error from a signal's handler, where a call to the JVM may have been interrupted."""
-    stream = sys.stderr.aside() if isinstance(sys.stderr, _JvmError) else sys.stderr
+def print_from_signal_handler(message: str) -> None:
+    """Print a line on standard error in a signal's handler, which may have interrupted a call to the JVM."""
+    stream = sys.stderr.with_spare_connection() if isinstance(sys.stderr, _JvmStandardError) else sys.stderr
     print(message, file=stream, flush=True)
 
 
-class _JvmError:
-    """Text to the JVM's `System.err`; to Python's own stream once the JVM is gone."""
+class _JvmStandardError:
+    """A text stream to the JVM's `System.err`, or to Python's own standard error once the JVM is gone."""
 
     encoding = "utf-8"
 
     def __init__(self, stream: Any, fallback: TextIO, spare: Any = None) -> None:
-        """`spare` is the same stream through a connection of its own."""
+        """`stream` and `spare` are `System.err` through two connections."""
         self.stream, self.fallback, self.spare = stream, fallback, spare
 
-    def aside(self) -> "_JvmError":
-        """The same by the spare connection."""
-        return _JvmError(self.spare, self.fallback)
+    def with_spare_connection(self) -> "_JvmStandardError":
+        """The same stream, through the spare connection."""
+        return _JvmStandardError(self.spare, self.fallback)
 
     def write(self, text: str) -> int:
         try:
@@ -47,10 +47,10 @@ class _JvmError:
         return len(text)
 
     def flush(self) -> None:
-        """Every write is flushed."""
+        """Do nothing: every write is flushed."""
 
     def isatty(self) -> bool:
-        """Whether the JVM, our parent, has a terminal for its standard error."""
+        """Whether the JVM, which is our parent process, has a terminal as its standard error."""
         try:
             return os.readlink(f"/proc/{os.getppid()}/fd/2").startswith(("/dev/pts/", "/dev/tty"))
         except OSError:

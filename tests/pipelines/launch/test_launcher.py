@@ -145,7 +145,7 @@ def test_what_a_rank_prints_does_no_harm(
 ) -> None:
     fault("noise")
     task = task_of(tmp_path)
-    assert launcher.launch(spark, task)["failures"] == 0
+    assert launcher.launch(spark, task).failures == 0
     assert weights_of(task) == weights_of(undisturbed)
     told = capsys.readouterr().err
     assert "[rank 1] \\xff\\xfe not UTF-8 \\xc3" in told
@@ -169,10 +169,10 @@ def kill_and_compare(spark: SparkSession, tmp_path: Path, undisturbed: Task, see
     task, killed = task_of(tmp_path), list[int]()
     killer = threading.Thread(target=kill_a_rank, args=(seed, task, killed))
     killer.start()
-    figures = launcher.launch(spark, task)
+    result = launcher.launch(spark, task)
     killer.join()
     assert weights_of(task) == weights_of(undisturbed)
-    assert figures["failures"] in (0, len(killed))  # none, where it had proven all before it was killed
+    assert result.failures in (0, len(killed))  # none, where it had proven all before it was killed
     np.testing.assert_array_equal(history.read(task.folder)["loss"], history.read(undisturbed.folder)["loss"])
 
 
@@ -192,7 +192,7 @@ def test_a_wrapper_that_is_killed_leaves_no_process(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    assert launcher.launch(spark, task)["failures"] == 1
+    assert launcher.launch(spark, task).failures == 1
     killer.join()
     assert weights_of(task) == weights_of(undisturbed)
 
@@ -212,7 +212,7 @@ def test_uneven_tables(spark: SparkSession, tmp_path: Path, count: int) -> None:
     """One file for two ranks, of which one has no row of the last batch; no validation split."""
     task = task_of(tmp_path, corpus(count), batch=2, checkpoint_steps=0)
     task = dataclasses.replace(task, validation_share=0.0)
-    figures = launcher.launch(spark, task)
+    figures = launcher.launch(spark, task).figures
     assert (figures["steps"], figures["documents"], figures["validation"]) == (4 * -(-count // 2), count, None)
 
 
