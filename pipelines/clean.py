@@ -16,10 +16,10 @@ from pipelines import ingest
 from pipelines.config import Config, Split
 from pipelines.errors import UserError
 from pipelines.job.cli import main
-from pipelines.job.progress import step
+from pipelines.job.progress import spark_progress
 from pipelines.lakehouse import locks, parquet_scan, parquet_writer, tables
 from pipelines.lakehouse.tables import CLEAN, DOCUMENTS, Lake
-from pipelines.text.tokenizer import normalised
+from pipelines.text.normalisation import normalise_array
 from pipelines.tracking import run_log
 
 SPLIT_KEY = "textmill.split"
@@ -52,7 +52,7 @@ def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
     batches = list(range(1 + tables.last_batch(spark, lake, CLEAN), 1 + tables.last_batch(spark, lake, DOCUMENTS)))
     two_labels = 0
     for batch in batches:
-        with step(spark, f"clean: batch {batch}"):
+        with spark_progress(spark, f"clean: batch {batch}"):
             two_labels += write(spark, lake, batch, config.split)
     return {
         "job": "clean",
@@ -129,7 +129,7 @@ def cleaned(documents: pa.RecordBatch, split: Split) -> pa.Table:
         for given, digest in zip(documents["split"].to_pylist(), documents["digest"].to_pylist(), strict=True)
     ]
     columns = {name: documents[name] for name in ("batch", *BRONZE)}
-    texts = normalised(documents["text"].fill_null(""))
+    texts = normalise_array(documents["text"].fill_null(""))
     texts = pc.if_else(pc.is_valid(documents["text"]), texts, pa.scalar(None, pa.string()))
     columns |= {"text": texts, "split": pa.array(splits, pa.string())}
     return pa.table(columns | {"published": pc.is_valid(documents["split"])})

@@ -16,7 +16,7 @@ from pipelines.config import Config
 from pipelines.errors import UserError
 from pipelines.evaluation import bundle_scoring, prediction_metrics
 from pipelines.job.cli import main
-from pipelines.job.progress import step
+from pipelines.job.progress import spark_progress
 from pipelines.lakehouse import locks, parquet_scan, parquet_writer, tables
 from pipelines.lakehouse.tables import FEATURES, PREDICTIONS, Lake
 from pipelines.tracking import run_log
@@ -95,7 +95,7 @@ def score(
     paths = tables.file_paths(spark, lake, FEATURES, last=snapshot["batch"])
     target = tables.target(lake, PREDICTIONS)
     if not scored(spark, lake, identity, snapshot["batch"]):
-        with step(spark, "evaluate: test documents"):
+        with spark_progress(spark, "evaluate: test documents"):
             predict = predictor(folder, identity, snapshot["batch"], paths, target.columns)
             told = parquet_writer.written(
                 parquet_scan.spread(spark, paths), parquet_writer.chained(predict, parquet_writer.sink(target))

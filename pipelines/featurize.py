@@ -15,7 +15,7 @@ from models.dataset import tfidf as weighting
 from pipelines import clean
 from pipelines.config import Config
 from pipelines.job.cli import main
-from pipelines.job.progress import step
+from pipelines.job.progress import spark_progress
 from pipelines.lakehouse import locks, parquet_scan, parquet_writer, tables, vocabulary
 from pipelines.lakehouse.tables import CLEAN, FEATURES, SNAPSHOTS, VOCABULARY, Lake
 from pipelines.text import tokenizer
@@ -54,7 +54,7 @@ def advance(spark: SparkSession, config: Config) -> dict[str, Any]:
     began = time.monotonic()
     batches = list(range(1 + tables.last_batch(spark, lake, SNAPSHOTS), 1 + tables.last_batch(spark, lake, CLEAN)))
     for batch in batches:
-        with step(spark, f"featurize: batch {batch}"):
+        with spark_progress(spark, f"featurize: batch {batch}"):
             write(spark, lake, batch, config.features)
     status = "done" if batches or before["status"] == "done" else "unchanged"
     taken = sorted({*before["batches"], *batches})
@@ -94,7 +94,7 @@ def cutter(
         for run in sorted_runs(documents):
             labels = {"labels": learnt(run)}
             for piece in _slices(run):
-                found = tokenizer.terms(piece["text"].fill_null("").to_pylist(), options)
+                found = tokenizer.tokenize(piece["text"].fill_null("").to_pylist(), options)
                 yield from _files(item | labels for item in writer.add(_features(piece, found, batch)))
                 partial.append(_vocabulary(found, piece["split"].to_numpy(zero_copy_only=False) == "train"))
             yield from _files(item | labels for item in writer.close())
@@ -124,7 +124,7 @@ def sorted_runs(documents: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 def _sorted(pending: list[pa.RecordBatch]) -> pa.RecordBatch:
     rows = pa.concat_batches(pending)
-    rows = rows.append_column("key", pa.array(tokenizer.term_ids(rows["id"])))
+    rows = rows.append_column("key", pa.array(tokenizer.hash64(rows["id"])))
     rows = rows.append_column("tested", pc.equal(rows["split"], "test"))
     return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in ("tested", "key", "id")]))
 
@@ -209,25 +209,25 @@ def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         start = end
 
 
-def _features(piece: pa.RecordBatch, found: tokenizer.Terms, batch: int) -> pa.Table:
+def _features(piece: pa.RecordBatch, found: tokenizer.TokenizedBatch, batch: int) -> pa.Table:
     """Documents as `lake.FEATURES`."""
     offsets = pa.array(found.offsets, pa.int32())
     positions = pa.array(found.word_offsets, pa.int32())
     columns: dict[str, Any] = {name: piece[name] for name in ("key", "id", "split", "labels", "target", "content")}
     columns["batch"] = _repeated(batch, piece.num_rows)
-    columns["terms"] = pa.ListArray.from_arrays(offsets, pa.array(found.ids[found.codes]))
+    columns["terms"] = pa.ListArray.from_arrays(offsets, pa.array(found.term_ids[found.indices]))
     columns["counts"] = pa.ListArray.from_arrays(offsets, pa.array(found.counts, pa.int32()))
-    columns["sequence"] = pa.ListArray.from_arrays(positions, pa.array(found.words, pa.int32()))
+    columns["sequence"] = pa.ListArray.from_arrays(positions, pa.array(found.word_positions, pa.int32()))
     return pa.table(columns)
 
 
-def _vocabulary(found: tokenizer.Terms, train: Any) -> pa.Table:
+def _vocabulary(found: tokenizer.TokenizedBatch, train: Any) -> pa.Table:
     """Each term's train documents and occurrences in them; terms of other splits stand with zeros."""
     counted_here = np.repeat(train, np.diff(found.offsets))
-    codes, size = found.codes[counted_here], len(found.ids)
-    df = np.bincount(codes, minlength=size)
-    count = np.bincount(codes, weights=found.counts[counted_here], minlength=size).astype(np.int64)
-    return pa.table({"term": found.names, "id": found.ids, "df": df, "count": count})
+    indices, size = found.indices[counted_here], len(found.term_ids)
+    df = np.bincount(indices, minlength=size)
+    count = np.bincount(indices, weights=found.counts[counted_here], minlength=size).astype(np.int64)
+    return pa.table({"term": found.terms, "id": found.term_ids, "df": df, "count": count})
 
 
 def _summed(partial: list[pa.Table]) -> pa.Table:

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pipelines.config import Config
 from pipelines.errors import UserError
 from pipelines.job.cli import main
-from pipelines.job.progress import step
+from pipelines.job.progress import spark_progress
 from pipelines.lakehouse import delta_kernel, locks
 from pipelines.lakehouse import tables as lakes
 from pipelines.lakehouse.tables import TABLES, Lake
@@ -42,11 +42,11 @@ def held(spark: SparkSession, config: Config, lake: Lake) -> dict[str, Any]:
     if not tables:
         raise UserError(f"{lake.folder} has no tables: name the lake= and the dataset= to maintain")
     before = {place: size(spark, lake, table) for place, table in tables.items()}
-    with step(spark, "maintain: compacting"):
+    with spark_progress(spark, "maintain: compacting"):
         compacted = [place for place, table in tables.items() if compaction.compact(spark, lake, table)]
     after = {place: size(spark, lake, table) for place, table in tables.items()}
     compacting = time.monotonic()
-    with step(spark, "maintain: files that nobody needs"):
+    with spark_progress(spark, "maintain: files that nobody needs"):
         removed = vacuum.sweep(spark, lake, list(tables.values()), config.maintain.retention_hours)
     return {
         "job": "maintain",

@@ -13,17 +13,19 @@ from pyspark.sql import functions as F
 from models.dataset.encoder import Stored
 from models.dataset.ragged import Ragged
 from models.storage import addresses
-from pipelines import ingest
-from pipelines.config import Config, component
+from pipelines.config import Config
 from pipelines.errors import UserError
 from pipelines.evaluation import bundle_scoring
 from pipelines.job.cli import main
-from pipelines.job.progress import step
+from pipelines.job.progress import spark_progress
 from pipelines.lakehouse import delta_kernel, parquet_scan
 from pipelines.lakehouse.parquet_writer import Worker
 from pipelines.readers import listing
-from pipelines.readers.raw_documents import Step
+from pipelines.readers.probe import probe_new_files
+from pipelines.readers.raw_documents import WorkerStep
+from pipelines.sources import load_source
 from pipelines.text import tokenizer
+from pipelines.text.normalisation import normalise_text
 
 OUTPUT = pa.schema(
     {
@@ -51,8 +53,9 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     bundle_scoring.loaded(folder)  # a broken bundle is told of here, not by a worker
     check_output(spark, output)
     began = time.monotonic()
-    planned = ingest.probed(spark, dataclasses.replace(config, source=unlabelled(config.source)))
-    with step(spark, f"predict: {planned.num_rows:,} files"):
+    source = load_source(config.names.source)
+    planned = probe_new_files(spark, source, unlabelled(config.source))
+    with spark_progress(spark, f"predict: {planned.num_rows:,} files"):
         rows = predicted(spark, config, planned, folder, bundle_scoring.features(manifest))
         rows.write.format("delta").mode("overwrite").save(output)
     totals = spark.read.format("delta").load(output).agg(F.count("*"), F.count("reason")).first()
@@ -73,16 +76,16 @@ def predicted(
     spark: SparkSession, config: Config, planned: pa.Table, folder: str, options: tokenizer.Options
 ) -> DataFrame:
     """The planned files' rows as `OUTPUT`; a file that cannot be read is one row."""
-    source = component("source", config.names.source)
+    source = load_source(config.names.source)
     good = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
     spread = spark.createDataFrame(good).repartition(parquet_scan.tasks(spark, good.num_rows))
-    rows = source.read(spark, spread, unlabelled(config.source), Step(scorer(folder, options), OUTPUT))
+    rows = source.read_documents(spark, spread, unlabelled(config.source), WorkerStep(scorer(folder, options), OUTPUT))
     bad = spark.createDataFrame(planned.select(["path", "problem"])).where("problem is not null")
     return rows.unionByName(bad.withColumnRenamed("problem", "reason"), allowMissingColumns=True)
 
 
 def scorer(folder: str, options: tokenizer.Options) -> Worker:
-    """A worker's function: `reading.RAW` -> `OUTPUT`."""
+    """A worker's function: `RAW_DOCUMENT` -> `OUTPUT`."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = bundle_scoring.loaded(folder)
@@ -101,10 +104,10 @@ def scorer(folder: str, options: tokenizer.Options) -> Worker:
 
 
 def _stored(rows: pa.RecordBatch, options: tokenizer.Options) -> Stored:
-    """`reading.RAW` as a bundle wants it."""
-    found = tokenizer.terms([tokenizer.normalise(text or "") for text in rows["text"].to_pylist()], options)
-    terms = Ragged((found.ids[found.codes], found.counts), found.offsets)
-    return Stored(terms, Ragged((found.words,), found.word_offsets), rows["content"])
+    """`RAW_DOCUMENT` as a bundle wants it."""
+    found = tokenizer.tokenize([normalise_text(text or "") for text in rows["text"].to_pylist()], options)
+    terms = Ragged((found.term_ids[found.indices], found.counts), found.offsets)
+    return Stored(terms, Ragged((found.word_positions,), found.word_offsets), rows["content"])
 
 
 def unlabelled(options: Any) -> Any:
@@ -121,7 +124,7 @@ def check_output(spark: SparkSession, output: str) -> None:
         UserError: something else is there.
     """
     try:
-        found = listing.listing(output)
+        found = listing.list_files(output)
     except FileNotFoundError:
         return
     columns = spark.read.format("delta").load(output).columns if delta_kernel.version(spark, output) >= 0 else None

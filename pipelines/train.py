@@ -19,9 +19,8 @@ from models.training.task import Task
 from pipelines import evaluate, featurize
 from pipelines.config import Config
 from pipelines.errors import UserError
-from pipelines.job import progress
 from pipelines.job.cli import main
-from pipelines.job.progress import step
+from pipelines.job.progress import print_message, spark_progress
 from pipelines.lakehouse import locks, tables, vocabulary
 from pipelines.lakehouse.tables import FEATURES, Lake
 from pipelines.launch import launcher, rank_memory
@@ -43,7 +42,7 @@ def run(spark: SparkSession, config: Config, *, job: str = TRAIN) -> dict[str, A
         RankFailure: see `launcher.launch`; it is kept in `runs`.
     """
     lake = tables.of(config)
-    launcher.check(spark, config.train.ranks, lake.root)
+    launcher.check_resources(spark, config.train.ranks, lake.root)
     before = run_log.rows(spark, config, featurize.update(spark, config))
     identity = config.run or run_log.new_run()
     with locks.run(spark, lake.folder, identity, config.overlapping) as waited:
@@ -71,7 +70,7 @@ def held(
     finished = run_log.find(spark, lake, settings) if config.train.reuse and not config.run else None
     if finished and MANIFEST in files.names(finished["bundle"]):
         return unchanged(finished, before)
-    progress.say(f"train: run={identity}")  # by which it can go on
+    print_message(f"train: run={identity}")  # by which it can go on
     result = {
         "job": job,
         "status": "done",
@@ -89,12 +88,13 @@ def held(
     if MANIFEST not in files.names(folder):
         task = prepare(spark, config, lake, snapshot, folder)
         try:
-            figures = launcher.launch(spark, task)
+            launched = launcher.launch(spark, task)
         except RankFailure as failure:
             run_log.keep(spark, lake, result | {"status": "failed", "error": str(failure)})
             if failure.mistake:
                 raise UserError(failure.cause.partition(": ")[2]) from failure
             raise
+        figures = launched.figures | {"failures": launched.failures, "launching": launched.launching}
         files.write(f"{folder}/{run_identity.FIGURES}", json.dumps(figures).encode())
         publish(config, snapshot, task, figures["target"])
     figures = json.loads(files.read(f"{folder}/{run_identity.FIGURES}"))
@@ -121,7 +121,7 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
     if len(labels) < 2 and config.train.loss != "mse":
         raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
     reads = architecture.reads(config.names.model, dataclasses.asdict(config.model))
-    with step(spark, "train: vocabulary"):
+    with spark_progress(spark, "train: vocabulary"):
         terms = vocabulary.chosen(spark, lake, snapshot, config.tfidf)
         if not terms.num_rows and not reads.image:
             raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
@@ -144,7 +144,7 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
         folder=folder,
     )
     rank_memory.check(spark, task, terms.num_rows)
-    return launcher.placed(spark, task)
+    return launcher.with_thread_share(spark, task)
 
 
 def publish(config: Config, snapshot: dict[str, Any], task: Task, scale: dict[str, float]) -> None:

@@ -15,7 +15,9 @@ from pyspark.sql import SparkSession
 from models.storage import addresses, files
 from pipelines.config import Config, help_text, load
 from pipelines.errors import Busy, UserError
-from pipelines.job import outages, progress, session, stderr
+from pipelines.job import session, stderr
+from pipelines.job.outages import describe_outage
+from pipelines.job.progress import print_message
 
 KEPT = "what was committed is kept, the same command goes on from there; a training does with its run=<name>"
 Job = Callable[[SparkSession, Config], dict[str, Any]]
@@ -31,7 +33,7 @@ def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], s
     if any(argument in ("-h", "--help", "help") for argument in arguments):
         print(help_text(job, summary))
         sys.exit(0)
-    stderr.separate()
+    stderr.redirect_to_jvm()
     # Spark's Python side logs each error as one line of JSON besides raising it; the traceback is enough.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGINT, interrupted)
@@ -42,7 +44,7 @@ def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], s
     except Busy as error:
         _leave(os.EX_TEMPFAIL, f"textmill: {error}")
     except Exception as error:
-        if trouble := outages.told(error):
+        if trouble := describe_outage(error):
             _leave(1, f"textmill: {trouble}; {KEPT}")
         _leave(1, f"{traceback.format_exc()}textmill: {job} failed")
     print((show or readable)(result))
@@ -52,7 +54,7 @@ def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], s
 
 def interrupted(*_: object) -> NoReturn:
     """Leave at once with one sentence: the JVM gets the signal too, and what runs in it ends with it."""
-    stderr.last_word(f"textmill: interrupted; {KEPT}")
+    stderr.print_from_signal_handler(f"textmill: interrupted; {KEPT}")
     os._exit(130)
 
 
@@ -84,7 +86,7 @@ def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
             try:
                 tell(config.report, {"job": job, "status": status, "error": str(error)})
             except (OSError, RuntimeError) as other:  # the failure itself is what counts
-                progress.say(f"{job}: report={config.report} cannot be written: {other}")
+                print_message(f"{job}: report={config.report} cannot be written: {other}")
         raise
     result["seconds"] = {"session": round(started, 2)} | result.get("seconds", {})
     if config.report:
@@ -101,7 +103,7 @@ def _begin(path: str, job: str) -> None:
     try:
         tell(path, {"job": job, "status": "running"})
     except (OSError, RuntimeError) as error:
-        if outages.told(error):
+        if describe_outage(error):
             raise
         raise UserError(f"report={path} cannot be written: {error}") from error
 

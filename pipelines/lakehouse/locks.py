@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 from models.storage import files
 from pipelines.config import Overlap
 from pipelines.errors import Busy
-from pipelines.job import progress
+from pipelines.job.progress import print_message
 
 FOLDER = ".locks"  # below a data set's
 TABLES = "tables"
@@ -115,7 +115,7 @@ def held(spark: SparkSession, folder: str, name: str, what: str, overlap: Overla
             raise Busy(f"{what} is in use by {holder(place)}{after}: try again later")
         # A commit is over before anybody could read that it was waited for, and so is a file just being made.
         if not said and passed > PAUSES[1]:
-            progress.say(f"textmill: {what} is in use by {holder(place)}: waiting")
+            print_message(f"textmill: {what} is in use by {holder(place)}: waiting")
             said = True
         waited = True
         time.sleep(pause)
