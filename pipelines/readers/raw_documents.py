@@ -103,22 +103,21 @@ def _read_group(
 
 def _to_batches(documents: Iterable[NumberedDocument]) -> Iterator[pa.RecordBatch]:
     """Documents as record batches of `RAW_DOCUMENT`, bounded in rows and in bytes."""
-    pending: list[NumberedDocument] = []
+    rows: list[tuple[object, ...]] = []
     size = 0
-    for numbered in documents:
-        pending.append(numbered)
-        document = numbered[-1]
+    for path, name, number, document in documents:
+        rows.append((path, name, number, *document))
         size += len(document.text or "") + len(document.content or b"")
-        if len(pending) >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield _to_batch(pending)
-            pending, size = [], 0
-    if pending:
-        yield _to_batch(pending)
+        if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield _to_batch(rows)
+            rows, size = [], 0
+    if rows:
+        yield _to_batch(rows)
 
 
-def _to_batch(documents: list[NumberedDocument]) -> pa.RecordBatch:
-    """The digest of a text is that of its normalised form, by which `clean` finds duplicates."""
-    columns = zip(*((path, name, row, *document) for path, name, row, document in documents), strict=True)
+def _to_batch(rows: list[tuple[object, ...]]) -> pa.RecordBatch:
+    """Rows of `RAW_DOCUMENT`; a text's digest is that of its normalised form, by which `clean` finds duplicates."""
+    columns = zip(*rows, strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, RAW_DOCUMENT, strict=True)]
     batch = pa.RecordBatch.from_arrays(arrays, schema=RAW_DOCUMENT)
     texts = normalise_array(batch["text"].fill_null("")).to_pylist()

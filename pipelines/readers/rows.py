@@ -51,8 +51,8 @@ class Row(NamedTuple):
     @classmethod
     def from_values(cls, values: Mapping[str, object], raw: bytes | None = None) -> Self:
         """A row with a value for some of the roles."""
-        text, label, id_, split, target = (values.get(role) for role in ROLES)
-        return cls(text, label, id_, split, target, raw=raw)
+        value = values.get
+        return cls(value("text"), value("label"), value("id"), value("split"), value("target"), raw=raw)
 
     @property
     def values(self) -> tuple[object, ...]:
