@@ -37,7 +37,7 @@ class LaunchResult:
     """What a training returned.
 
     Attributes:
-        figures: what every rank returned alike.
+        figures: what the ranks returned.
         failures: how many launches failed before the one that succeeded.
         launching: the seconds of the last launch outside the ranks' own: TorchDistributor starts four processes a rank.
     """
@@ -91,7 +91,7 @@ def _launch_attempt(spark: SparkSession, task: Task) -> dict[str, Any]:
     # Not `local_mode`: in it all ranks share one result file, and a failed rank goes unnoticed.
     distributor = TorchDistributor(num_processes=task.train.ranks, local_mode=False, use_gpu=task.train.gpu)
     launch_error: Exception | None = None
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] | None = None
     try:
         with (
             listen_on_one_address(),
@@ -110,6 +110,7 @@ def _launch_attempt(spark: SparkSession, task: Task) -> dict[str, Any]:
         raise failure from launch_error
     if launch_error:
         raise RankFailure(f"the launch failed: {launch_error}") from launch_error
+    assert figures
     return figures
 
 
