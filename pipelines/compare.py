@@ -128,7 +128,7 @@ class Comparison:
         finished = RunLog(self.dataset).finished_training(name)
         if finished:
             return finished
-        launcher.check(self.dataset.session, config.train.ranks, self.dataset.root)
+        launcher.check_resources(self.dataset.session, config.train.ranks, self.dataset.root)
         return train(self.dataset, training_request(replace(config, run=name), job), self.update)
 
 

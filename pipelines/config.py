@@ -23,10 +23,10 @@ from models.storage import addresses
 from models.training.task import Options as TrainOptions
 from pipelines.errors import UserError
 from pipelines.lakehouse.splits import Split
+from pipelines.readers.locations import DATA
 from pipelines.text import tokenizer
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-DATA = CONF.parent / "data"
 GROUPS = ("source", "features", "model")
 
 

@@ -24,7 +24,7 @@ def run(spark: SparkSession, config: Config) -> TrainingReport:
         RankFailure: as `launcher.launch`; the failure is kept in `runs`.
     """
     dataset = configured_dataset(spark, config)
-    launcher.check(spark, config.train.ranks, dataset.root)
+    launcher.check_resources(spark, config.train.ranks, dataset.root)
     update = update_tables(dataset, update_settings(config))
     return train(dataset, training_request(config), update)
 

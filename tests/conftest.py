@@ -16,6 +16,7 @@ from pipelines.job.resolve import configured_dataset
 from pipelines.lakehouse.dataset import Dataset
 from pipelines.lakehouse.schemas import TableSchema
 from pipelines.launch import launcher
+from pipelines.launch.launcher import LaunchResult
 
 # What differs between two runs that made equal tables: when a batch came, and where a file lies.
 VOLATILE = ("batch", "run", "modified", "features_version", "vocabulary_version")
@@ -54,11 +55,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
     """What was trained: here in this process, in a second; launches have tests of their own."""
     tasks: list[Task] = []
 
-    def launch(_: SparkSession, task: Task) -> dict[str, Any]:
+    def launch(_: SparkSession, task: Task) -> LaunchResult:
         from models.training import loop
 
         tasks.append(task)
-        return loop.fit(task) | {"failures": 0, "launching": 0.0}
+        return LaunchResult(loop.fit(task), failures=0, launching=0.0)
 
     monkeypatch.setattr(launcher, "launch", launch)
     return tasks

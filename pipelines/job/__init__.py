@@ -1,1 +1,1 @@
-"""What every job is: command line, Spark session, progress, outages."""
+"""What every job has: a command line, a Spark session, progress on standard error, reports of outages."""

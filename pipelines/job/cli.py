@@ -15,8 +15,11 @@ from pyspark.sql import SparkSession
 
 from models.storage import addresses, files
 from pipelines.config import Config, help_text, load
+from pipelines.console.outages import describe_outage
+from pipelines.console.progress import print_message
+from pipelines.console.stderr import print_from_signal_handler, redirect_to_jvm
 from pipelines.errors import Busy, UserError
-from pipelines.job import outages, progress, session, stderr
+from pipelines.job import session
 from pipelines.job.screen import render
 from pipelines.tracking.reports import Report
 
@@ -40,7 +43,7 @@ def main(
     if any(argument in ("-h", "--help", "help") for argument in arguments):
         print(help_text(job, summary or ""))
         sys.exit(0)
-    stderr.separate()
+    redirect_to_jvm()
     # Spark's Python side logs each error as one line of JSON besides raising it; the traceback is enough.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGINT, interrupted)
@@ -51,7 +54,7 @@ def main(
     except Busy as error:
         _leave(os.EX_TEMPFAIL, f"textmill: {error}")
     except Exception as error:
-        if outage := outages.told(error):
+        if outage := describe_outage(error):
             _leave(1, f"textmill: {outage}; {KEPT}")
         _leave(1, f"{traceback.format_exc()}textmill: {job} failed")
     print(show(report))
@@ -61,7 +64,7 @@ def main(
 
 def interrupted(*_: object) -> NoReturn:
     """Leave at once with one sentence: the JVM gets the signal too, and what runs in it ends with it."""
-    stderr.last_word(f"textmill: interrupted; {KEPT}")
+    print_from_signal_handler(f"textmill: interrupted; {KEPT}")
     os._exit(130)
 
 
@@ -81,7 +84,7 @@ def _run(job: str, run: Callable[[SparkSession, Config], AnyReport], arguments: 
             try:
                 write_report(config.report, {"job": job, "status": status, "error": str(error)})
             except (OSError, RuntimeError) as other:  # the failure itself is what counts
-                progress.say(f"{job}: report={config.report} cannot be written: {other}")
+                print_message(f"{job}: report={config.report} cannot be written: {other}")
         raise
     report = replace(report, seconds={"session": round(started, 2)} | report.seconds)
     if config.report:
@@ -98,7 +101,7 @@ def _announce(path: str, job: str) -> None:
     try:
         write_report(path, {"job": job, "status": "running"})
     except (OSError, RuntimeError) as error:
-        if outages.told(error):
+        if describe_outage(error):
             raise
         raise UserError(f"report={path} cannot be written: {error}") from error
 

@@ -10,7 +10,7 @@ from pipelines.config import Config, Names, members
 from pipelines.evaluation.bundle_scoring import tokenizer_options
 from pipelines.lakehouse.dataset import Dataset, open_dataset
 from pipelines.lakehouse.locks import Overlap
-from pipelines.stages.ingestion import Source
+from pipelines.stages.ingestion import ConfiguredSource
 from pipelines.stages.training import TrainingRequest
 from pipelines.stages.update import UpdateSettings
 from pipelines.tracking.run_identity import TrainingSettings
@@ -26,9 +26,9 @@ def configured_dataset(session: SparkSession, config: Config) -> Dataset:
     return open_dataset(session, config.lake, config.dataset_name, config.names.features, config.features)
 
 
-def configured_source(config: Config) -> Source:
+def configured_source(config: Config) -> ConfiguredSource:
     """Where a configuration takes text from."""
-    return Source(config.names.source, config.source)
+    return ConfiguredSource(config.names.source, config.source)
 
 
 def configured_overlap(config: Config) -> Overlap:

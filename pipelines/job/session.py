@@ -1,4 +1,4 @@
-"""The Spark session: started by spark-submit's configuration, never configured here."""
+"""The Spark session: started with spark-submit's configuration, never configured here."""
 
 import os
 import sys
@@ -6,33 +6,38 @@ import sys
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from pipelines.console.progress import timed_progress
 from pipelines.errors import Outage, UserError
-from pipelines.job import progress
 
-# Signs of settings that Spark or YARN refuses.
-MISTAKES = ("java.lang.IllegalArgumentException", "yarn.exceptions.YarnException", "Could not parse Master URL")
-STOPPED = "stopped SparkContext"  # by a master's silence, before it is used
-DELTA = "io.delta.sql.DeltaSparkSessionExtension"
+# Signs in the exception of a session that does not start: settings that Spark or YARN refuses, a master that is gone.
+REFUSED_SETTINGS = ("java.lang.IllegalArgumentException", "yarn.exceptions.YarnException", "Could not parse Master URL")
+MASTER_GONE = "stopped SparkContext"
+DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 
 
 def start(job: str) -> SparkSession:
     """The running session, or a new one.
 
     Raises:
-        UserError: this Spark was started without Delta, or with settings that it or YARN refuses.
-        Outage: it does not start: no master, no ResourceManager that answers.
+        UserError: Spark was started without Delta, or with settings that Spark or YARN refuses.
+        Outage: Spark cannot start now, for example because no master or no ResourceManager answers.
     """
     # Workers must run the interpreter that has our packages; on a cluster the variable names the packed one.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
-        with progress.wait("starting Spark"):
+        with timed_progress("starting Spark"):
             spark = SparkSession.builder.appName(f"textmill-{job}").getOrCreate()
     except Py4JJavaError as error:
-        said = str(error.java_exception.toString()).splitlines()[0]
-        reason = "its master is gone, as said above" if STOPPED in said else said.partition(": ")[2] or said
-        mistake = any(sign in said for sign in MISTAKES)
-        raise (UserError if mistake else Outage)(f"Spark does not start: {reason}") from error
-    if DELTA not in spark.conf.get("spark.sql.extensions", ""):
+        message = str(error.java_exception.toString()).splitlines()[0]
+        reason = "its master is gone, as said above" if MASTER_GONE in message else _without_class(message)
+        is_mistake = any(sign in message for sign in REFUSED_SETTINGS)
+        raise (UserError if is_mistake else Outage)(f"Spark does not start: {reason}") from error
+    if DELTA_EXTENSION not in spark.conf.get("spark.sql.extensions", ""):
         spark.stop()
         raise UserError("this Spark has no Delta: give spark-submit --properties-file conf/spark-defaults.conf")
     return spark
+
+
+def _without_class(message: str) -> str:
+    """A Java exception's message without the class in front, if there is anything behind it."""
+    return message.partition(": ")[2] or message

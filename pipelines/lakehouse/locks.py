@@ -20,8 +20,8 @@ from uuid import uuid4
 from pyspark.sql import SparkSession
 
 from models.storage import files
+from pipelines.console.progress import print_message
 from pipelines.errors import Busy
-from pipelines.job import progress
 from pipelines.lakehouse.lock_files import LockFile, lock_file
 
 FOLDER = ".locks"  # below a data set's folder
@@ -123,7 +123,7 @@ def _hold(session: SparkSession, folder: str, name: str, what: str, overlap: Ove
             raise Busy(f"{what} is in use by {_name_holder(lock)}{after}: try again later")
         # A commit, or a file just being made, is over before anybody could read about it.
         if not announced and elapsed > PAUSES_S[1]:
-            progress.say(f"textmill: {what} is in use by {_name_holder(lock)}: waiting")
+            print_message(f"textmill: {what} is in use by {_name_holder(lock)}: waiting")
             announced = True
         waited = True
         time.sleep(pause)

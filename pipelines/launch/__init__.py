@@ -1,1 +1,1 @@
-"""The processes that train: where they are started, and what they need."""
+"""Starting the processes that train, and checking what they need."""

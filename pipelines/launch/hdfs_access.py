@@ -1,8 +1,8 @@
-"""Whether Python processes can reach a Kerberized HDFS: asked before any work, in the processes that will have to.
+"""Whether Python processes can reach a Kerberized HDFS: checked before any work, in the processes that will read it.
 
-Workers and ranks read HDFS without a JVM (hdfs-native). It takes a delegation token from the file that
-HADOOP_TOKEN_FILE_LOCATION names, which YARN sets in its containers, or else a ticket, by libgssapi_krb5. What Spark's
-executors have in their JVM's memory, newer tokens among it, is of no use here.
+Workers and ranks read HDFS without a JVM, through hdfs-native. It authenticates with a delegation token from the file
+that HADOOP_TOKEN_FILE_LOCATION names, which YARN sets in its containers, or with a ticket, through libgssapi_krb5. It
+cannot use the tokens in the memory of the executors' JVMs, even where they are newer.
 """
 
 import ctypes
@@ -11,63 +11,61 @@ import os
 from pyspark.sql import SparkSession
 
 from models.storage import files
+from pipelines.console.outages import describe_outage
 from pipelines.errors import Outage, UserError
-from pipelines.job.outages import told
 
-TOKENS = "HADOOP_TOKEN_FILE_LOCATION"
-LIBRARY = "libgssapi_krb5.so.2"
+TOKEN_FILE_VARIABLE = "HADOOP_TOKEN_FILE_LOCATION"  # noqa: S105
+KERBEROS_LIBRARY = "libgssapi_krb5.so.2"
 
 
-def check(spark: SparkSession, address: str, processes: int) -> None:
-    """Look at an address on a Kerberized HDFS from as many Python processes of Spark's, and from here.
-
-    Elsewhere nothing is done.
+def check_access(spark: SparkSession, address: str, processes: int) -> None:
+    """Look up an address on a Kerberized HDFS, here and in as many of Spark's Python processes; else do nothing.
 
     Raises:
-        UserError: one of them cannot reach it: why, and what it has to get in with.
-        Outage: nobody answers there.
+        UserError: a process cannot reach the address; the message names its credentials.
+        Outage: HDFS does not answer.
     """
     authentication = spark.sparkContext._jsc.hadoopConfiguration().get("hadoop.security.authentication", "simple")
     if not address.startswith("hdfs:") or authentication.lower() != "kerberos":
         return
-    if why := refusal(address):
-        raise _failure(f"the driver cannot reach {address}, which wants Kerberos: {why}")
-    spread = spark.sparkContext.parallelize([address] * processes, processes)
-    for why in filter(None, spread.map(refusal).collect()):
-        raise _failure(f"ranks cannot reach {address}, which wants Kerberos: {why}")
+    if reason := reason_unreachable(address):
+        raise _access_error(f"the driver cannot reach {address}, which wants Kerberos: {reason}")
+    addresses = spark.sparkContext.parallelize([address] * processes, processes)
+    for reason in filter(None, addresses.map(reason_unreachable).collect()):
+        raise _access_error(f"ranks cannot reach {address}, which wants Kerberos: {reason}")
 
 
-def _failure(said: str) -> Exception:
-    """A mistake, unless it was nobody's: where HDFS is away, the same command is to be tried again."""
-    return Outage(said) if told(RuntimeError(said)) else UserError(said)
+def _access_error(message: str) -> Exception:
+    """An outage if HDFS is away, so that the same command is tried again; else a mistake of the user."""
+    return Outage(message) if describe_outage(RuntimeError(message)) else UserError(message)
 
 
-def refusal(address: str) -> str:
-    """Why this process cannot look at an address, in one line; empty where it can."""
+def reason_unreachable(address: str) -> str:
+    """Why this process cannot look up an address, in one line; empty if it can."""
     try:
         filesystem, inner = files.locate(address)
         filesystem.exists(inner)
-    except BaseException as error:  # hdfs-native panics where a token cannot be read, which is no Exception
-        said = " ".join(str(error).split()) or type(error).__name__
-        return f"{'; '.join(credentials())}; hdfs-native says: {said}"
+    except BaseException as error:  # hdfs-native panics if it cannot read a token, and a panic is no Exception
+        message = " ".join(str(error).split()) or type(error).__name__
+        return f"{'; '.join(describe_credentials())}; hdfs-native says: {message}"
     return ""
 
 
-def credentials() -> list[str]:
-    """What this process has to get in with, and what it lacks."""
-    return [_configuration(), _tokens(), _library()]
+def describe_credentials() -> list[str]:
+    """What this process can authenticate with, and what it lacks."""
+    return [_describe_configuration(), _describe_tokens(), _describe_tickets()]
 
 
-def _configuration() -> str:
+def _describe_configuration() -> str:
     folder = os.environ.get("HADOOP_CONF_DIR")
     return f"HADOOP_CONF_DIR is {folder}" if folder else "HADOOP_CONF_DIR is not set, so it does not know of Kerberos"
 
 
-def _tokens() -> str:
-    """A token's service is compared with the address as it is written; Hadoop's is an IP address, or a name service."""
-    path = os.environ.get(TOKENS)
+def _describe_tokens() -> str:
+    """A token's service must equal the address as written; Hadoop's is an IP address or the name of a name service."""
+    path = os.environ.get(TOKEN_FILE_VARIABLE)
     if not path:
-        return f"no delegation token: {TOKENS} is not set"
+        return f"no delegation token: {TOKEN_FILE_VARIABLE} is not set"
     if not os.path.exists(path):
         return f"no delegation token: {path} is not there"
     return (
@@ -75,9 +73,9 @@ def _tokens() -> str:
     )
 
 
-def _library() -> str:
+def _describe_tickets() -> str:
     try:
-        ctypes.CDLL(LIBRARY)
+        ctypes.CDLL(KERBEROS_LIBRARY)
     except OSError:
-        return f"no tickets: {LIBRARY} is not installed"
+        return f"no tickets: {KERBEROS_LIBRARY} is not installed"
     return "tickets only if klist shows one"

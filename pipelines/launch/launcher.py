@@ -1,6 +1,6 @@
-"""Starts the ranks: TorchDistributor in function mode, and no result believed that every rank has not proven.
+"""Starts the ranks with TorchDistributor in function mode; a launch succeeds only if every rank has left its proof.
 
-The driver owns the attempts: after a lost rank it launches all of them again, from the last checkpoint.
+The driver owns the attempts: if a rank is lost, it launches all of them again, from the last checkpoint.
 """
 
 import logging
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.ml.torch.distributor import TorchDistributor
@@ -22,146 +22,170 @@ from models.storage import files
 from models.training import checkpoint
 from models.training.entrypoint import fit
 from models.training.task import Task
+from pipelines.console.progress import print_message
 from pipelines.errors import UserError
-from pipelines.job import progress
-from pipelines.launch import hdfs_access, log_server
+from pipelines.launch import hdfs_access
+from pipelines.launch.log_server import listen_on_one_address
+from pipelines.launch.rank_output import RankOutput, show_rank_output
 
-NO_SLOTS = "SPARK-24819"
-TAG = "textmill-ranks"
+TOO_FEW_SLOTS = "SPARK-24819"  # Spark's error for a barrier stage with more tasks than free slots
+JOB_TAG = "textmill-ranks"
 
 
-def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
-    """Train on `task.train.ranks` processes that Spark places, one a task, and return what they all found.
+@dataclass(frozen=True)
+class LaunchResult:
+    """What a training returned.
+
+    Attributes:
+        figures: what the ranks returned.
+        failures: how many launches failed before the one that succeeded.
+        launching: the seconds of the last launch outside the ranks' own: TorchDistributor starts four processes a rank.
+    """
+
+    figures: dict[str, Any]
+    failures: int
+    launching: float
+
+
+def launch(spark: SparkSession, task: Task) -> LaunchResult:
+    """Train with `task.train.ranks` processes, each in a Spark task, and launch them again after a failure.
 
     Raises:
-        UserError: there are not as many free task slots as ranks.
-        RankFailure: a rank failed, with the whole traceback of the first that did: at the same step with the same
-            exception as the time before, or by the user's mistake, or more than `train.max_failures` times.
+        UserError: Spark has fewer free task slots than there are ranks.
+        RankFailure: a rank failed because of a user's mistake, or at the same step with the same exception as in the
+            launch before, or there were more than `train.max_failures` failures; it contains the first traceback.
         OSError, RuntimeError: after a failed launch, nothing can be written to the lake.
     """
     logging.getLogger("TorchDistributor").setLevel(logging.WARNING)
-    last: RankFailure | None = None
-    for failures in range(1, task.train.max_failures + 2):
+    previous: RankFailure | None = None
+    for failures in range(task.train.max_failures + 1):
         began = time.monotonic()
         try:
-            found = _once(spark, replace(task, attempt=secrets.token_hex(4)))
+            figures = _launch_attempt(spark, replace(task, attempt=secrets.token_hex(4)))
         except RankFailure as failure:
-            if failure.mistake or failure.repeats(last) or failures > task.train.max_failures:
+            if failure.mistake or failure.repeats(previous) or failures == task.train.max_failures:
                 raise
-            last = failure
-            # Where the lake takes no file, ranks cannot even say so, and those of the next launch could not either.
-            files.write(f"{task.folder}/attempts/writable", b"yes")
-            step = checkpoint.last_step(task.folder)
-            progress.say(f"train: {failure}")
-            progress.say(f"train: launching again from step {step} ({failures} of {task.train.max_failures} times)")
+            previous = failure
+            _prepare_relaunch(task, failure, failures + 1)
         else:
-            # What passed before and after the ranks' own time: TorchDistributor's four processes a rank.
-            launching = time.monotonic() - began - found["seconds"]
-            return found | {"failures": failures - 1, "launching": launching}
+            return LaunchResult(figures, failures, launching=time.monotonic() - began - figures["seconds"])
     raise AssertionError("unreachable")
 
 
-def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
-    """One launch.
+def _prepare_relaunch(task: Task, failure: RankFailure, failures: int) -> None:
+    # If the lake takes no file, ranks cannot even report it, and those of another launch could not either.
+    files.write(f"{task.folder}/attempts/writable", b"yes")
+    step = checkpoint.last_step(task.folder)
+    print_message(f"train: {failure}")
+    print_message(f"train: launching again from step {step} ({failures} of {task.train.max_failures} times)")
+
+
+def _launch_attempt(spark: SparkSession, task: Task) -> dict[str, Any]:
+    """Launch all ranks once and return their figures.
 
     Raises:
-        UserError: too few slots.
+        UserError: Spark has fewer free task slots than there are ranks.
         RankFailure: a rank failed or was lost.
     """
     _await_slots(spark, task.train.ranks, task.train.slots_s)
-    # Not `local_mode`: there all ranks share one result file, and a failed rank goes unnoticed.
+    # Not `local_mode`: in it all ranks share one result file, and a failed rank goes unnoticed.
     distributor = TorchDistributor(num_processes=task.train.ranks, local_mode=False, use_gpu=task.train.gpu)
-    failure: Exception | None = None
-    result: dict[str, Any] = {}
+    launch_error: Exception | None = None
+    figures: dict[str, Any] | None = None
     try:
         with (
-            log_server.on_one_address(),
-            progress.ranks("train") as heard,
-            _cancelled_when_silent(spark, heard, task.train.timeout_s),
+            listen_on_one_address(),
+            show_rank_output("train") as output,
+            _cancel_when_silent(spark, output, task.train.timeout_s),
         ):
-            result = distributor.run(fit, task)
+            figures = distributor.run(fit, task)
     except Exception as error:
-        failure = error
-    if failure and NO_SLOTS in str(failure):
-        raise too_few(spark, task.train.ranks)
-    # Spark's exception does not hold the rank's traceback: the rank's own proof does, so it is asked first.
+        launch_error = error
+    if launch_error and TOO_FEW_SLOTS in str(launch_error):
+        raise too_few_slots(spark, task.train.ranks)
+    # The rank's own proof contains its traceback, and Spark's exception does not, so the proofs are read first.
     try:
         exit_records.check(task.proofs, ranks=task.train.ranks)
-    except RankFailure as error:
-        raise error from failure
-    if failure:
-        raise RankFailure(f"the launch failed: {failure}") from failure
-    return result
+    except RankFailure as failure:
+        raise failure from launch_error
+    if launch_error:
+        raise RankFailure(f"the launch failed: {launch_error}") from launch_error
+    assert figures
+    return figures
 
 
 def _await_slots(spark: SparkSession, ranks: int, slots_s: float) -> None:
-    """Wait until Spark has a task slot for each rank: executors come late where an environment travels to them first,
-    and later where one was lost with its host. Spark's own check is for clusters that are complete, and so is short.
+    """Wait until Spark has a task slot for each rank.
+
+    Executors come late if an environment is copied to them first, and later if one was lost with its host. Spark's own
+    check assumes that the cluster is complete, and so it is short.
 
     Raises:
-        UserError: too few after so many seconds.
+        UserError: there are too few slots after `slots_s` seconds.
     """
-    deadline, told = time.monotonic() + slots_s, -1
-    while (there := slots(spark)) < ranks:
+    deadline, reported = time.monotonic() + slots_s, -1
+    while (slots := free_slots(spark)) < ranks:
         if time.monotonic() > deadline:
-            raise too_few(spark, ranks)
-        if there != told:
-            progress.say(f"train: waiting for {ranks} task slots, Spark has {there} (at most {slots_s:.0f} s)")
-            told = there
+            raise too_few_slots(spark, ranks)
+        if slots != reported:
+            print_message(f"train: waiting for {ranks} task slots, Spark has {slots} (at most {slots_s:.0f} s)")
+            reported = slots
         time.sleep(1)
 
 
-def slots(spark: SparkSession) -> int:
-    """How many tasks Spark can run at once now: what its check of a barrier stage counts."""
+def free_slots(spark: SparkSession) -> int:
+    """How many tasks Spark can run at once now, as its own check of a barrier stage counts them."""
     assert spark.sparkContext._jsc
     context = spark.sparkContext._jsc.sc()
     return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
 
 
 @contextmanager
-def _cancelled_when_silent(spark: SparkSession, heard: progress.Heard, timeout_s: float) -> Iterator[None]:
-    """Cancel the block's Spark job when no rank has been heard of for longer than one that lives may be silent."""
-    over = threading.Event()
-    longest = timeout_s + 2 * GRACE_S
+def _cancel_when_silent(spark: SparkSession, output: RankOutput, timeout_s: float) -> Iterator[None]:
+    """Cancel the block's Spark job if no rank has printed anything for longer than a live one can be silent."""
+    ended = threading.Event()
+    longest_silence = timeout_s + 2 * GRACE_S
 
     def watch() -> None:
-        while not over.wait(min(1.0, longest / 4)):
-            if heard.last and time.monotonic() - heard.last > longest:
-                progress.say(f"train: no rank has been heard of for {longest:.0f} seconds")
-                context.cancelJobsWithTag(TAG)
+        while not ended.wait(min(1.0, longest_silence / 4)):
+            if output.last_received and time.monotonic() - output.last_received > longest_silence:
+                print_message(f"train: no rank has been heard of for {longest_silence:.0f} seconds")
+                context.cancelJobsWithTag(JOB_TAG)
                 return
 
-    # Not the session's tags: those that one thread gives, no other can interrupt by.
+    # Not the session's tags: only the thread that added one of them can interrupt jobs by it.
     context = spark.sparkContext
-    context.addJobTag(TAG)
+    context.addJobTag(JOB_TAG)
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
-        over.set()
-        context.removeJobTag(TAG)
+        ended.set()
+        context.removeJobTag(JOB_TAG)
 
 
-def check(spark: SparkSession, ranks: int, lake: str) -> None:
-    """Refuse more ranks than this machine has slots for, and a lake that ranks could not read, before any work.
+def check_resources(spark: SparkSession, ranks: int, lake: str) -> None:
+    """Check, before any work, that there are slots for the ranks and that ranks can read the lake.
 
-    A cluster may still grow: there `train.slots_s` counts, when the ranks start.
+    A cluster may still grow, so slots are counted here only on a local master; `train.slots_s` bounds the wait for
+    them when the ranks start.
 
     Raises:
-        UserError: so.
+        UserError: this machine has fewer task slots than there are ranks, or ranks have no access to the lake.
+        Outage: the lake's HDFS does not answer.
     """
     if spark.sparkContext.master.startswith("local[") and ranks > spark.sparkContext.defaultParallelism:
-        raise too_few(spark, ranks)
-    hdfs_access.check(spark, lake, ranks)
+        raise too_few_slots(spark, ranks)
+    hdfs_access.check_access(spark, lake, ranks)
 
 
-def too_few(spark: SparkSession, ranks: int) -> UserError:
-    """What to say, with the number that is there."""
-    return UserError(f"train.ranks={ranks} needs as many free task slots; Spark has {slots(spark)}")
+def too_few_slots(spark: SparkSession, ranks: int) -> UserError:
+    """The error that names the number of free slots."""
+    return UserError(f"train.ranks={ranks} needs as many free task slots; Spark has {free_slots(spark)}")
 
 
-def placed(spark: SparkSession, task: Task) -> Task:
-    """The task with its threads: as asked; on a local master, where the machine is ours, a share of its cores."""
+def with_thread_share(spark: SparkSession, task: Task) -> Task:
+    """The task with its number of threads: the one asked for, or on a local master each rank's share of the cores."""
     if task.train.threads or not spark.sparkContext.master.startswith("local["):
         return task
     share = max(1, int(spark.sparkContext.defaultParallelism) // task.train.ranks)

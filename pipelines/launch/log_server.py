@@ -1,4 +1,4 @@
-"""TorchDistributor's log server, on the driver's address alone: its own listens on all addresses of the machine."""
+"""TorchDistributor's log server, bound to the driver's address alone: its own listens on all addresses."""
 
 import socketserver
 import threading
@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from pyspark.ml.torch import distributor
 from pyspark.ml.torch.log_communication import LogStreamingServer, WriteLogToStdout
 
-POLL_S = 0.1  # as TorchDistributor's own
+POLL_S = 0.1  # as in TorchDistributor's own server
 
 
-class Server(LogStreamingServer):  # type: ignore[misc]
-    """Prints the lines that ranks send; it does not know who sends them."""
+class LogServer(LogStreamingServer):  # type: ignore[misc]
+    """Prints the lines that ranks send; it does not authenticate the senders."""
 
     def start(self, spark_host_address: str = "") -> None:
-        """Listen on that address, which is spark.driver.host, and on a free port of it.
+        """Listen on a free port of this address, which is spark.driver.host.
 
         Raises:
-            OSError: the address is none of this machine's; TorchDistributor then goes on without ranks' lines.
+            OSError: the address does not belong to this machine; TorchDistributor then continues without ranks' lines.
         """
-        # The port is ours from the moment that it is chosen: TorchDistributor looks for one first and binds it later.
+        # The port is bound at once. TorchDistributor's own server looks for a free port first and binds it later.
         server = socketserver.ThreadingTCPServer((spark_host_address, 0), WriteLogToStdout)
         server.is_active = True  # type: ignore[attr-defined]
         self.server, self.port = server, server.server_address[1]
@@ -34,10 +34,10 @@ def _serve(server: socketserver.ThreadingTCPServer) -> None:
 
 
 @contextmanager
-def on_one_address() -> Iterator[None]:
-    """While the block runs, TorchDistributor starts our server."""
+def listen_on_one_address() -> Iterator[None]:
+    """While the block runs, TorchDistributor starts `LogServer` instead of its own."""
     original = distributor.LogStreamingServer
-    distributor.LogStreamingServer = Server
+    distributor.LogStreamingServer = LogServer
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a rank's processes need, beside the JVM of their executor, where the cluster kills what takes more."""
+"""The memory that a rank's processes need beside their executor's JVM, on clusters that kill what takes more."""
 
 import math
 import re
@@ -17,19 +17,22 @@ from pipelines.errors import UserError
 
 # Resident megabytes of Spark's Python worker, TorchDistributor's wrapper, torchrun, and a rank that has imported torch.
 PROCESSES_MB = 230 + 130 + 260 + 420
-# Weights, gradient, two moments, the best weights; and while a checkpoint is written, all but the gradient once more.
+# Of each weight: the weight, its gradient, two moments and the best epoch's weight; while a checkpoint is written, all
+# but the gradient once more.
 COPIES = 5 + 4
-# Documents that are being decoded, twice.
-BUCKETS_MB = 256
-BAG = 1000  # terms of a long document
-SLACK = 2  # what is made and let go on the way, and gradients of what is kept
-ENFORCING = ("yarn", "k8s")
-LEAST_MB, FACTOR = 384, 0.1  # Spark's defaults of spark.executor.memoryOverhead
-UNITS = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2}
+DECODING_MB = 256  # documents that are being decoded, twice
+LONG_BAG = 1000  # terms of a long document
+TEMPORARIES = 2  # factor for values that a pass creates and frees, and for gradients of saved values
+ENFORCING_MASTERS = ("yarn", "k8s")
+MIN_OVERHEAD_MB, OVERHEAD_FACTOR = 384, 0.1  # Spark's defaults for spark.executor.memoryOverhead
+MEBIBYTES = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2}
 
 
 def needed_mb(task: Task, terms: int) -> int:
-    """An estimate for one rank."""
+    """An estimate, in MiB, for one rank whose model has a vocabulary of `terms` terms.
+
+    Processes + copies of the weights + cache + decoding + pixels of two buckets + activations of one step's documents.
+    """
     described = {"model": task.model, "options": task.options, "labels": task.labels, "task": {"kind": task.kind}}
     model = bundle.sketch(described, terms=terms)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
@@ -37,63 +40,65 @@ def needed_mb(task: Task, terms: int) -> int:
     reads = architecture.reads(task.model, task.options)
     bucket = -(-task.documents // (task.train.shuffle_buckets or shuffle.buckets(task.documents)))
     pixels = 2 * bucket * math.prod(reads.image) / 2**20 if reads.image else 0.0
-    passing = SLACK * documents * saved_mb(task)
-    return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB + pixels + passing)
+    activations = TEMPORARIES * documents * saved_mb(task)
+    return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + DECODING_MB + pixels + activations)
 
 
 def saved_mb(task: Task) -> float:
-    """What a pass of one of the longest documents keeps for its way back; of a vocabulary of one term."""
+    """The MiB that one of the longest documents' forward pass saves for the backward pass.
+
+    Measured on a model with a vocabulary of one term, so that its weights are small.
+    """
     model = architecture.build(task.model, task.options, terms=1, classes=task.outputs)
     reads = architecture.reads(task.model, task.options)
-    bags = Ragged((np.zeros(BAG, np.int64), np.ones(BAG, np.float32)), np.array([0, BAG]))
+    bags = Ragged((np.zeros(LONG_BAG, np.int64), np.ones(LONG_BAG, np.float32)), np.array([0, LONG_BAG]))
     words = Ragged((np.full(reads.length, FIRST),), np.array([0, reads.length]))
     image = Stack(np.zeros((1, *(reads.image or (1, 1, 1))), np.uint8))
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}  # bytes by address
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
+    def record(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
+            saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         outputs = model(tensors(Documents(bags, words if reads.length else None, image)))
-    assert outputs.requires_grad  # and so all that it keeps is still there: no address was counted for two tensors
-    return sum(kept.values()) / 2**20
+    # While the outputs live, so do the tensors saved for them: no address was counted for two tensors.
+    assert outputs.requires_grad
+    return sum(saved.values()) / 2**20
 
 
 def check(spark: SparkSession, task: Task, terms: int) -> None:
     """Refuse to launch ranks that YARN or Kubernetes would kill.
 
     Raises:
-        UserError: spark.executor.memoryOverhead is too small.
+        UserError: spark.executor.memoryOverhead is too small for the ranks that run on one executor.
     """
-    if not spark.sparkContext.master.startswith(ENFORCING):
+    if not spark.sparkContext.master.startswith(ENFORCING_MASTERS):
         return
     cores = int(spark.conf.get("spark.executor.cores", "1") or 1)
     ranks = min(task.train.ranks, max(1, cores // int(spark.conf.get("spark.task.cpus", "1") or 1)))
-    needed = ranks * needed_mb(task, terms)
-    if needed > (given := overhead_mb(spark)):
+    needed, available = ranks * needed_mb(task, terms), overhead_mb(spark)
+    if needed > available:
         raise UserError(
-            f"{ranks} ranks on an executor need some {needed} MB beside its JVM, and it has {given}: "
+            f"{ranks} ranks on an executor need some {needed} MB beside its JVM, and it has {available}: "
             f"give --conf spark.executor.memoryOverhead={needed}m (or lower train.cache_gb)"
         )
 
 
 def overhead_mb(spark: SparkSession) -> int:
-    """What an executor has beside its JVM's heap, by Spark's settings and defaults."""
+    """The MiB that an executor has beside its JVM's heap, by Spark's settings and defaults."""
+    if overhead := spark.conf.get("spark.executor.memoryOverhead", ""):
+        return megabytes(overhead)
     heap = megabytes(spark.conf.get("spark.executor.memory", "1g") or "1g")
-    given = spark.conf.get("spark.executor.memoryOverhead", "")
-    if given:
-        return megabytes(given)
-    return max(
-        LEAST_MB, int(heap * float(spark.conf.get("spark.executor.memoryOverheadFactor", str(FACTOR)) or FACTOR))
-    )
+    factor = float(spark.conf.get("spark.executor.memoryOverheadFactor", str(OVERHEAD_FACTOR)) or OVERHEAD_FACTOR)
+    return max(MIN_OVERHEAD_MB, int(heap * factor))
 
 
-def megabytes(text: str) -> int:
-    """Spark's way to write sizes: a number, in MiB where no unit follows."""
-    match = re.fullmatch(r"(\d+)([kmgt]?)b?", text.strip().lower())
-    assert match, text
-    return int(int(match[1]) * UNITS[match[2] or "m"])
+def megabytes(size: str) -> int:
+    """A size as Spark's settings write it, in MiB, which is also its unit if it names none."""
+    match = re.fullmatch(r"(\d+)([kmgt]?)b?", size.strip().lower())
+    assert match, size
+    return int(int(match[1]) * MEBIBYTES[match[2] or "m"])

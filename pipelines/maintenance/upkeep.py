@@ -2,8 +2,8 @@
 
 import time
 
+from pipelines.console.progress import spark_progress
 from pipelines.errors import UserError
-from pipelines.job import progress
 from pipelines.lakehouse import schemas
 from pipelines.lakehouse.dataset import Dataset
 from pipelines.lakehouse.tables import DeltaTable
@@ -24,11 +24,11 @@ def maintain_tables(dataset: Dataset, retention_hours: float) -> MaintenanceRepo
     if not tables:
         raise UserError(f"{dataset.folder} has no tables: name the lake= and the dataset= to maintain")
     before = {table.schema.name: measure(table) for table in tables}
-    with progress.step(dataset.session, "maintain: compacting"):
+    with spark_progress(dataset.session, "maintain: compacting"):
         compacted = [table.schema.name for table in tables if compact_table(dataset, table)]
     after = {table.schema.name: measure(table) for table in tables}
     compacting = time.monotonic()
-    with progress.step(dataset.session, "maintain: removing unused files"):
+    with spark_progress(dataset.session, "maintain: removing unused files"):
         removed = remove_unused_files(dataset, tables, retention_hours)
     changed = bool(compacted or removed.files)
     return MaintenanceReport(

@@ -1,1 +1,1 @@
-"""From foreign files to raw documents."""
+"""From files in foreign formats to raw documents."""

@@ -1,125 +1,82 @@
-"""Files on local disks, on HDFS and in installed packages, behind one small interface (fsspec)."""
+"""The files at a path on a local disk, on HDFS or in an installed package (through fsspec)."""
 
-import gzip
-import hashlib
-import importlib.util
-import io
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import IO, Any
+from typing import Any
 
 from models.storage import addresses
 from models.storage.files import locate, modified_ms
-
-CHUNK = 1 << 20
+from pipelines.readers.locations import resolve_package
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """One file that could be taken: its address, its name below the path that was asked for, size and age."""
+class SourceFile:
+    """A file of a source, as its file system lists it.
+
+    Attributes:
+        path: the file's address.
+        name: the file's path relative to the folder that was listed.
+        size: in bytes.
+        modified: when it was last changed, in milliseconds since 1970.
+    """
 
     path: str
     name: str
     size: int
-    modified: int  # milliseconds since 1970
+    modified: int
 
 
-def located(path: str) -> str:
-    """Where `package:<name>/<file>` lies on this machine; else `path`."""
-    if not path.startswith("package:"):
-        return path
-    package, _, inside = path.removeprefix("package:").partition("/")
-    return "file://" + os.path.join(_package(package), inside)
+def list_files(path: str) -> list[SourceFile]:
+    """The files at a path (one file, a folder with all its subfolders, or a glob), sorted by name.
 
-
-@cache
-def _package(name: str) -> str:
-    """An installed package's folder, found without importing it."""
-    found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
-        raise FileNotFoundError(f"the package {name} is not installed")
-    return str(found.submodule_search_locations[0])
-
-
-def listing(path: str) -> list[Arrival]:
-    """The files at a path (a file, a folder with all below it, or a glob), in the order of their names.
-
-    Hidden files (a part of the name begins with `.` or `_`) are left out, as everywhere in Spark.
+    Hidden files and folders, whose names begin with `.` or `_`, are left out, as in Spark.
 
     Raises:
-        FileNotFoundError: nothing is there.
+        FileNotFoundError: there is no file at the path.
         ConnectionError: the file system does not answer.
     """
-    root, place = addresses.absolute(path).rstrip("/"), located(addresses.absolute(path)).rstrip("/")
-    files, where = locate(place)
+    address = addresses.absolute(path)
+    filesystem, inner = locate(resolve_package(address).rstrip("/"))
     try:
-        base = where if files.exists(where) else _base(where)  # a name may hold what would be a glob
+        # A path that exists is taken literally, even if it contains a glob's characters.
+        folder = inner if filesystem.exists(inner) else _folder_before_glob(inner)
     except OSError as error:
         raise ConnectionError(f"{path} cannot be reached: {error}") from error
-    matches = files.glob(where) if base != where else [where]
-    found: dict[str, dict[str, Any]] = {}
-    for match in matches:
-        found |= files.find(match, detail=True)
-    if not found:
+    entries: dict[str, Any] = {}  # fsspec's description of each file, by its path
+    for match in [inner] if folder == inner else filesystem.glob(inner):
+        entries |= filesystem.find(match, detail=True)
+    if not entries:
         raise FileNotFoundError(f"nothing is at {path}")
-    prefix = os.path.dirname(where) if list(found) == [where] else base
-    outside = root.removesuffix(where[len(prefix) :])
-    arrivals = [_arrival(info, os.path.relpath(name, prefix), outside) for name, info in found.items()]
-    return sorted((item for item in arrivals if not _hidden(item.name)), key=lambda item: item.name)
+    if list(entries) == [inner]:  # one file: its name is relative to the folder that holds it
+        folder = os.path.dirname(inner)
+    folder_address = address.rstrip("/").removesuffix(inner[len(folder) :])
+    files = [_source_file(entry, os.path.relpath(name, folder), folder_address) for name, entry in entries.items()]
+    return sorted((file for file in files if not _is_hidden(file.name)), key=lambda file: file.name)
 
 
-def fetched(path: str) -> list[Arrival]:
-    """`listing` of what `make data` brings.
+def list_downloaded(path: str) -> list[SourceFile]:
+    """`list_files` of a data set that `make data` downloads.
 
     Raises:
-        FileNotFoundError: it has not been brought.
+        FileNotFoundError: the data set has not been downloaded.
+        ConnectionError: the file system does not answer.
     """
     try:
-        return listing(path)
+        return list_files(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; 'make data' brings it") from error
 
 
-def opened(path: str) -> IO[bytes]:
-    """A file's bytes as they lie there; iterated over, its lines."""
-    files, where = locate(located(path))
-    stream = files.open(where, "rb")
-    return io.BufferedReader(stream, CHUNK) if isinstance(stream, io.RawIOBase) else stream
+def _folder_before_glob(path: str) -> str:
+    """The folders of a path that precede the first part with a glob character; the whole path if it has none."""
+    parts = path.split("/")
+    globs = [position for position, part in enumerate(parts) if any(character in part for character in "*?[")]
+    return "/".join(parts[: globs[0]]) if globs else path
 
 
-def content(path: str) -> IO[bytes]:
-    """A file's bytes, decompressed where its name ends in `.gz`."""
-    stream = opened(path)
-    return gzip.GzipFile(fileobj=stream) if path.endswith(".gz") else stream  # type: ignore[return-value]
+def _source_file(entry: Any, name: str, folder_address: str) -> SourceFile:
+    return SourceFile(f"{folder_address}/{name}", name, int(entry["size"]), modified_ms(entry))
 
 
-def sha256(path: str) -> str:
-    """The digest of a file's bytes, read in pieces."""
-    digest = hashlib.sha256()
-    with opened(path) as stream:
-        for piece in pieces(stream):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    """A stream in pieces of a bounded size."""
-    while piece := stream.read(CHUNK):
-        yield piece
-
-
-def _base(where: str) -> str:
-    """The part of a path before its first glob character, up to a folder."""
-    parts = where.split("/")
-    magic = [number for number, part in enumerate(parts) if any(sign in part for sign in "*?[")]
-    return "/".join(parts[: magic[0]]) if magic else where
-
-
-def _arrival(info: dict[str, Any], name: str, outside: str) -> Arrival:
-    return Arrival(f"{outside}/{name}", name, int(info["size"]), modified_ms(info))
-
-
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "_")) for part in name.split("/"))

@@ -1,9 +1,8 @@
-"""Looks at a source's new files before a batch is planned."""
+"""Which files of a source are new, and whether each can be read: asked before a batch of them is planned."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -11,89 +10,113 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from pipelines.console.progress import spark_progress
 from pipelines.errors import Outage, UserError
-from pipelines.job.progress import step
 from pipelines.lakehouse.parquet_scan import num_tasks
-from pipelines.readers.formats import BrokenFile, Row, UnknownColumn, check_file
-from pipelines.readers.listing import Arrival, sha256
+from pipelines.readers.formats import check_file
+from pipelines.readers.listing import SourceFile
+from pipelines.readers.rows import BrokenFile, Row, UnknownColumn
+from pipelines.readers.source import Source, SourceOptions
+from pipelines.readers.streams import sha256
 
-PROBED = pa.schema(
+PROBE = pa.schema(
     {
         "path": pa.string(),
-        "digest": pa.string(),
-        "problem": pa.string(),
-        "rows": pa.bool_(),
-        "unknown": pa.string(),
+        "digest": pa.string(),  # of the file's bytes
+        "problem": pa.string(),  # why the file as a whole is rejected, or null
+        "has_rows": pa.bool_(),
+        "unknown_column": pa.string(),  # what is said of a column that the file lacks, or null
     }
 )
-JSON_SAMPLE = 1000  # rows that may lack a column before it is taken to be unknown
+JSON_SAMPLE = 1000  # rows: a column that none of them has is taken to be unknown
 
 
-def probe_new_files(spark: SparkSession, source: ModuleType, options: Any, known: pa.Table | None = None) -> pa.Table:
-    """The source's files that are not `known`: path, name, size, modified, and what `PROBED` says of each.
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What was found in one file: a row of `PROBE`."""
+
+    path: str
+    digest: str
+    problem: str | None = None
+    has_rows: bool = True
+    unknown_column: str | None = None
+
+
+def probe_new_files(
+    spark: SparkSession, source: Source, options: SourceOptions, known: pa.Table | None = None
+) -> pa.Table:
+    """The source's files that are not `known` yet, each with path, name, size, modified, and the columns of `PROBE`.
+
+    `known` has the columns path, size, modified and digest. A known file that was touched but not changed is left out.
 
     Raises:
-        UserError: nothing is at the path, no file has the columns asked for, or (with nothing known) any row.
-        Outage: its file system does not answer.
+        UserError: there is no file at the path, no file has the columns that the options name, or (if nothing is known
+            yet) no file has a row.
+        Outage: the source's file system does not answer.
     """
-    with step(spark, "looking at what is new"):
-        try:
-            found = source.arrivals(spark, options)
-        except FileNotFoundError as error:
-            raise UserError(str(error)) from error
-        except ConnectionError as error:
-            raise Outage(str(error)) from error
-        if not found:
-            raise UserError(f"no file is at {options.path}")
-        fresh = _table(found)
+    with spark_progress(spark, "looking at what is new"):
+        files = _list_files(spark, source, options)
         if known is not None:
-            fresh = fresh.join(known, ["path", "size", "modified"], join_type="left anti")
-        if not fresh.num_rows:
-            return fresh
-        fresh = fresh.join(_probe(spark, fresh, source, options), "path")
-        if known is not None:  # touched, but not changed
-            fresh = fresh.join(known, ["path", "digest"], join_type="left anti")
-    if fresh.num_rows:
-        _check(fresh, options, first=known is None)
-    return fresh
+            files = files.join(known, ["path", "size", "modified"], join_type="left anti")
+        if not files.num_rows:
+            return files
+        files = files.join(_probe_files(spark, files, source, options), "path")
+        if known is not None:
+            files = files.join(known, ["path", "digest"], join_type="left anti")
+    if files.num_rows:
+        _check_columns(files)
+        if known is None and not pc.any(files["has_rows"]).as_py():
+            raise UserError(f"{options.path} is empty: {files.num_rows:,} files without a row")
+    return files
 
 
-def _table(found: list[Arrival]) -> pa.Table:
-    names = [item.name for item in dataclasses.fields(Arrival)]
-    return pa.table({name: [getattr(item, name) for item in found] for name in names})
+def _list_files(spark: SparkSession, source: Source, options: SourceOptions) -> pa.Table:
+    """The source's files as a table with the columns of `SourceFile`."""
+    try:
+        files = source.list_files(spark, options)
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from error
+    except ConnectionError as error:
+        raise Outage(str(error)) from error
+    if not files:
+        raise UserError(f"no file is at {options.path}")
+    columns = [field.name for field in dataclasses.fields(SourceFile)]
+    return pa.table({column: [getattr(file, column) for file in files] for column in columns})
 
 
-def _probe(spark: SparkSession, fresh: pa.Table, source: ModuleType, options: Any) -> pa.Table:
-    """Read every new file once: its digest, what is wrong with it as a whole, whether it has any row."""
+def _probe_files(spark: SparkSession, files: pa.Table, source: Source, options: SourceOptions) -> pa.Table:
+    """Probe each file once, in Spark's workers."""
+    read_rows = source.read_rows
 
     def probe(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            rows = [_probed(path, source.rows, options) for path in batch["path"].to_pylist()]
-            yield pa.RecordBatch.from_pylist(rows, PROBED)
+            probes = [_probe_file(path, read_rows, options) for path in batch["path"].to_pylist()]
+            yield pa.RecordBatch.from_pylist([dataclasses.asdict(probe) for probe in probes], PROBE)
 
-    paths = spark.createDataFrame(fresh.select(["path"])).repartition(num_tasks(spark, fresh.num_rows))
-    return paths.mapInArrow(probe, from_arrow_schema(PROBED)).toArrow()
+    paths = spark.createDataFrame(files.select(["path"])).repartition(num_tasks(spark, files.num_rows))
+    return paths.mapInArrow(probe, from_arrow_schema(PROBE)).toArrow()
 
 
-def _probed(path: str, rows: Callable[[str, Any], Iterator[Row]], options: Any) -> dict[str, Any]:
-    result = {"path": path, "digest": sha256(path), "problem": None, "rows": True, "unknown": None}
+def _probe_file(path: str, read_rows: Callable[[str, Any], Iterator[Row]], options: SourceOptions) -> Probe:
+    """Read a file once for its digest and for damage, and its first rows."""
+    file_format = getattr(options, "format", "")
+    digest = sha256(path)
     try:
-        check_file(path, getattr(options, "format", ""), getattr(options, "encoding", "utf-8"))
-        sample = list(islice(rows(path, options), JSON_SAMPLE if getattr(options, "format", "") == "json" else 1))
+        check_file(path, file_format, getattr(options, "encoding", "utf-8"))
+        sample = list(islice(read_rows(path, options), JSON_SAMPLE if file_format == "json" else 1))
     except UnknownColumn as error:
-        return result | {"problem": str(error), "unknown": str(error)}
+        return Probe(path, digest, problem=str(error), unknown_column=str(error))
     except (BrokenFile, UnicodeDecodeError) as error:
-        return result | {"problem": str(error)}
+        return Probe(path, digest, problem=str(error))
     missing = {row.reason for row in sample if row.reason and row.reason.startswith("no column ")}
     if len(missing) == 1 and all(row.reason for row in sample):
-        return result | {"unknown": missing.pop()}
-    return result | {"rows": bool(sample)}
+        return Probe(path, digest, unknown_column=missing.pop())
+    return Probe(path, digest, has_rows=bool(sample))
 
 
-def _check(rows: pa.Table, options: Any, *, first: bool) -> None:
-    unknown = rows.filter(pc.is_valid(rows["unknown"]))
-    readable = pc.and_(pc.is_null(rows["problem"]), pc.is_null(rows["unknown"]))
+def _check_columns(files: pa.Table) -> None:
+    """Refuse options that name a column which no readable file has."""
+    unknown = files.filter(pc.is_valid(files["unknown_column"]))
+    readable = pc.and_(pc.is_null(files["problem"]), pc.is_null(files["unknown_column"]))
     if unknown.num_rows and not pc.any(readable).as_py():
-        raise UserError(f"{unknown['path'][0]}: {unknown['unknown'][0]}")
-    if first and not pc.any(rows["rows"]).as_py():
-        raise UserError(f"{options.path} is empty: {rows.num_rows:,} files without a row")
+        raise UserError(f"{unknown['path'][0]}: {unknown['unknown_column'][0]}")

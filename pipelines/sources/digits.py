@@ -1,15 +1,15 @@
-"""Handwritten digits, 1,797 images of 8 x 8 pixels, from scikit-learn; `make data` writes PNG files."""
+"""Handwritten digits: 1,797 images of 8 x 8 pixels from scikit-learn, which `make data` writes as PNG files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.config import DATA
 from pipelines.readers import listing
-from pipelines.readers.formats import Row
-from pipelines.readers.listing import Arrival
-from pipelines.readers.raw_documents import Step
+from pipelines.readers.listing import SourceFile
+from pipelines.readers.locations import DATA
+from pipelines.readers.raw_documents import WorkerStep
+from pipelines.readers.rows import Row
 from pipelines.sources import images
 
 
@@ -20,20 +20,20 @@ class Options:
     path: str = str(DATA / "digits")
 
 
-def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
-    """The images."""
-    return listing.fetched(options.path)
+def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:
+    """One file for each image."""
+    return listing.list_downloaded(options.path)
 
 
-def rows(path: str, options: Options) -> Iterator[Row]:
-    """An image and its digit, the folder's name."""
-    return images.rows(path, _images(options))
+def read_rows(path: str, options: Options) -> Iterator[Row]:
+    """An image, labelled with the name of its folder, the digit."""
+    return images.read_rows(path, _images_options(options))
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
-    """The planned images as `reading.RAW`, then `step`."""
-    return images.read(spark, plan, _images(options), step)
+def read_documents(spark: SparkSession, plan: DataFrame, options: Options, step: WorkerStep) -> DataFrame:
+    """The planned images as raw documents, passed through `step`."""
+    return images.read_documents(spark, plan, _images_options(options), step)
 
 
-def _images(options: Options) -> images.Options:
+def _images_options(options: Options) -> images.Options:
     return images.Options(path=options.path)

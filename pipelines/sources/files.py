@@ -1,4 +1,4 @@
-"""The user's own files: text, CSV, JSON lines, Parquet or Delta, on a local disk or HDFS."""
+"""The user's own files: text, CSV, JSON lines, Parquet or a Delta table, on a local disk or on HDFS."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from pyspark.sql import functions as F
 
 from models.storage import addresses
 from pipelines.errors import UserError
-from pipelines.lakehouse.delta_log import is_delta_table
-from pipelines.readers import formats, listing, raw_documents
-from pipelines.readers.formats import FORMATS, Row
-from pipelines.readers.listing import Arrival
-from pipelines.readers.raw_documents import Step
+from pipelines.readers import listing, parquet_format, raw_documents
+from pipelines.readers.formats import FORMATS
+from pipelines.readers.listing import SourceFile
+from pipelines.readers.raw_documents import WorkerStep
+from pipelines.readers.row_rules import RowRules
+from pipelines.readers.rows import Row, selected_columns
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Options:
             raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
         if self.target and self.format == "text":
             raise ValueError("source.target names a column, and source.format=text has none")
-        if not 1 <= self.max_bytes <= raw_documents.MOST_BYTES:
-            raise ValueError(f"source.max_bytes must lie in 1..{raw_documents.MOST_BYTES}")
+        if not 1 <= self.max_bytes <= raw_documents.MAX_DOCUMENT_BYTES:
+            raise ValueError(f"source.max_bytes must lie in 1..{raw_documents.MAX_DOCUMENT_BYTES}")
         if len(self.separator.replace("\\t", "\t")) != 1 or self.separator in '"\r\n':
             raise ValueError("source.separator must be one character (\\t for a tab), no quote and no line break")
         try:
@@ -57,46 +58,62 @@ class Options:
             object.__setattr__(self, "path", addresses.absolute(self.path))
 
 
-def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
-    """The files that could be taken; of a Delta table, those that its newest version is made of."""
-    found = listing.listing(options.path)
+def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:
+    """The files at the path; of a Delta table, those that its newest version consists of.
+
+    Raises:
+        UserError: a selected column is not in the Delta table.
+        FileNotFoundError: there is no file at the path, or no Delta table.
+    """
+    files = listing.list_files(options.path)
     if options.format != "delta":
-        return found
+        return files
     if not is_delta_table(spark, options.path):
         raise FileNotFoundError(f"{options.path} is no Delta table")
-    present = _table(spark, options).columns
-    for name in formats.wanted(options).values():
-        if name not in present:
-            raise UserError(f"{options.path}: no column is named '{name}'; there are {', '.join(present)}")
-    active = {addresses.from_hadoop(path) for path in _table(spark, options).inputFiles()}
-    return [item for item in found if item.path in active]
+    table = _delta_table(spark, options)
+    for name in selected_columns(options).values():
+        if name not in table.columns:
+            raise UserError(f"{options.path}: no column is named '{name}'; there are {', '.join(table.columns)}")
+    active = {addresses.from_hadoop(path) for path in table.inputFiles()}
+    return [file for file in files if file.path in active]
 
 
-def rows(path: str, options: Options) -> Iterator[Row]:
-    """The rows of one file; of a Delta table's, whose columns may have other names there, only as many as there are."""
+def read_rows(path: str, options: Options) -> Iterator[Row]:
+    """The rows of one file; of a Delta table's file only their number, since its columns may have other names there."""
     if options.format == "delta":
-        return formats.unnamed_rows(path)
+        return parquet_format.read_empty_rows(path)
     return FORMATS[options.format](path, options)
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
-    """The planned files (`path`, `name`) as `reading.RAW`, then `step`."""
-    label_needed = bool(options.label) and options.format != "text"
-    target_needed = bool(options.target) and options.format != "text"
-    limits = raw_documents.Limits(options.max_bytes, label_needed, target_needed, options.label_separator)
+def read_documents(spark: SparkSession, plan: DataFrame, options: Options, step: WorkerStep) -> DataFrame:
+    """The planned files (`path`, `name`) as raw documents, passed through `step`."""
+    has_columns = options.format != "text"
+    rules = RowRules(
+        options.max_bytes,
+        needs_label=bool(options.label) and has_columns,
+        needs_target=bool(options.target) and has_columns,
+        label_separator=options.label_separator,
+    )
     if options.format != "delta":
-        return raw_documents.by_file(plan, partial(rows, options=options), limits, step)
-    # Spark reads a Delta table itself, so that deletion vectors and column mapping hold. Its rows have no order, so
-    # a row's number is its place among the file's values.
-    columns = formats.wanted(options)
-    values = _table(spark, options).select(
+        return raw_documents.read_by_file(plan, partial(read_rows, options=options), rules, step)
+    columns = selected_columns(options)
+    rows = _delta_rows(spark, options, columns).join(plan.select("path", "name"), "path")
+    return raw_documents.read_by_row(rows, list(columns), rules, step)
+
+
+def _delta_rows(spark: SparkSession, options: Options, columns: dict[str, str]) -> DataFrame:
+    """A Delta table's rows: `path` of the file, number of the `row` in it, and a column for each role.
+
+    Spark reads the table, so that deletion vectors and column mapping are respected. It returns rows in no particular
+    order, so that rows are numbered in the order of their values.
+    """
+    values = _delta_table(spark, options).select(
         F.regexp_replace("_metadata.file_path", "^file:/+", "file:///").alias("path"),
         *[F.col(f"`{name}`").alias(role) for role, name in columns.items()],
     )
-    place = Window.partitionBy("path").orderBy(*columns)
-    numbered = values.withColumn("row", F.row_number().over(place).cast("bigint") - 1)
-    return raw_documents.by_row(numbered.join(plan.select("path", "name"), "path"), list(columns), limits, step)
+    by_values = Window.partitionBy("path").orderBy(*columns)
+    return values.withColumn("row", F.row_number().over(by_values).cast("bigint") - 1)
 
 
-def _table(spark: SparkSession, options: Options) -> DataFrame:
+def _delta_table(spark: SparkSession, options: Options) -> DataFrame:
     return spark.read.format("delta").load(options.path)

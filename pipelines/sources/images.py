@@ -1,4 +1,4 @@
-"""Image files, one a document; an image's label is the name of the folder it lies in."""
+"""Image files: each is a document, labelled with the name of its folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from omegaconf import MISSING
 from pyspark.sql import DataFrame, SparkSession
 
 from models.storage import addresses
-from pipelines.readers import listing, raw_documents
-from pipelines.readers.formats import Row
-from pipelines.readers.listing import Arrival
-from pipelines.readers.raw_documents import Step
+from pipelines.readers import listing, raw_documents, streams
+from pipelines.readers.listing import SourceFile
+from pipelines.readers.raw_documents import WorkerStep
+from pipelines.readers.row_rules import RowRules
+from pipelines.readers.rows import Row
 
 
 @dataclass(frozen=True)
@@ -25,27 +26,25 @@ class Options:
     def __post_init__(self) -> None:
         if not self.path:
             raise ValueError("source.path is empty")
-        if not 1 <= self.max_bytes <= raw_documents.MOST_BYTES:
-            raise ValueError(f"source.max_bytes must lie in 1..{raw_documents.MOST_BYTES}")
+        if not 1 <= self.max_bytes <= raw_documents.MAX_DOCUMENT_BYTES:
+            raise ValueError(f"source.max_bytes must lie in 1..{raw_documents.MAX_DOCUMENT_BYTES}")
         if self.path != MISSING:
             object.__setattr__(self, "path", addresses.absolute(self.path))
 
 
-def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
-    """The files."""
-    return listing.listing(options.path)
+def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:
+    """All files at the path."""
+    return listing.list_files(options.path)
 
 
-def rows(path: str, options: Options) -> Iterator[Row]:
-    """The one row of a file."""
-    with listing.opened(path) as stream:
+def read_rows(path: str, options: Options) -> Iterator[Row]:
+    """The only row of a file."""
+    with streams.open_raw(path) as stream:
         content = stream.read(options.max_bytes + 1)
     yield Row(content=content, label=path.rsplit("/", 2)[-2] if options.label else None)
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
-    """The planned files as `reading.RAW`, then `step`."""
-    reader = partial(rows, options=options)
-    return raw_documents.by_file(
-        plan, reader, raw_documents.Limits(options.max_bytes, label_needed=options.label), step
-    )
+def read_documents(spark: SparkSession, plan: DataFrame, options: Options, step: WorkerStep) -> DataFrame:
+    """The planned images as raw documents, passed through `step`."""
+    rules = RowRules(options.max_bytes, needs_label=options.label)
+    return raw_documents.read_by_file(plan, partial(read_rows, options=options), rules, step)

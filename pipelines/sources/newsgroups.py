@@ -1,4 +1,4 @@
-"""20 Newsgroups, 18,821 messages in 20 classes, with the published split; `make data` brings the files."""
+"""20 Newsgroups: 18,821 messages in 20 classes, with the published split; `make data` downloads the files."""
 
 import hashlib
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.config import DATA
 from pipelines.readers import listing, orange_tab
-from pipelines.readers.formats import Row
-from pipelines.readers.listing import Arrival
-from pipelines.readers.raw_documents import Step
+from pipelines.readers.listing import SourceFile
+from pipelines.readers.locations import DATA
+from pipelines.readers.raw_documents import WorkerStep
+from pipelines.readers.rows import Row
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Options:
         return f"newsgroups-{hashlib.sha256(','.join(sorted(self.classes)).encode()).hexdigest()[:8]}"
 
 
-def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
-    """The two files."""
-    return listing.fetched(options.path)
+def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:
+    """train.tab and test.tab."""
+    return listing.list_downloaded(options.path)
 
 
-def rows(path: str, options: Options) -> Iterator[Row]:
-    """A message and its class."""
-    return orange_tab.rows(path, options.classes)
+def read_rows(path: str, options: Options) -> Iterator[Row]:
+    """The messages with their classes."""
+    return orange_tab.read_rows(path, options.classes)
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
-    """The planned files as `reading.RAW`, then `step`."""
-    return orange_tab.read(plan, step, options.classes)
+def read_documents(spark: SparkSession, plan: DataFrame, options: Options, step: WorkerStep) -> DataFrame:
+    """The planned files' messages as raw documents, passed through `step`."""
+    return orange_tab.read_documents(plan, step, options.classes)

@@ -1,15 +1,15 @@
-"""Reuters-21578 R8, 7,674 news items in 8 classes, with the published split; `make data` brings the files."""
+"""Reuters-21578 R8: 7,674 news items in 8 classes, with the published split; `make data` downloads the files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.config import DATA
 from pipelines.readers import listing, orange_tab
-from pipelines.readers.formats import Row
-from pipelines.readers.listing import Arrival
-from pipelines.readers.raw_documents import Step
+from pipelines.readers.listing import SourceFile
+from pipelines.readers.locations import DATA
+from pipelines.readers.raw_documents import WorkerStep
+from pipelines.readers.rows import Row
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,16 @@ class Options:
     path: str = str(DATA / "r8")
 
 
-def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
-    """The two files."""
-    return listing.fetched(options.path)
+def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:
+    """train.tab and test.tab."""
+    return listing.list_downloaded(options.path)
 
 
-def rows(path: str, options: Options) -> Iterator[Row]:
-    """A message and its class."""
-    return orange_tab.rows(path)
+def read_rows(path: str, options: Options) -> Iterator[Row]:
+    """The news items with their classes."""
+    return orange_tab.read_rows(path)
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
-    """The planned files as `reading.RAW`, then `step`."""
-    return orange_tab.read(plan, step)
+def read_documents(spark: SparkSession, plan: DataFrame, options: Options, step: WorkerStep) -> DataFrame:
+    """The planned files' news items as raw documents, passed through `step`."""
+    return orange_tab.read_documents(plan, step)

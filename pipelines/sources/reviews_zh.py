@@ -1,4 +1,4 @@
-"""Chinese reviews of books, hotels and devices, 35,124 lines, praise or complaint; `make data` brings the files."""
+"""Chinese reviews of books, hotels and devices: 35,124 lines, positive or negative; `make data` downloads the files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.config import DATA
-from pipelines.readers import listing, raw_documents
-from pipelines.readers.formats import Row
-from pipelines.readers.listing import Arrival
-from pipelines.readers.raw_documents import Step
+from pipelines.readers import listing, raw_documents, streams
+from pipelines.readers.listing import SourceFile
+from pipelines.readers.locations import DATA
+from pipelines.readers.raw_documents import WorkerStep
+from pipelines.readers.row_rules import RowRules
+from pipelines.readers.rows import Row
 
 MAX_BYTES = 10_000_000
 
@@ -22,15 +23,15 @@ class Options:
     path: str = str(DATA / "reviews_zh")
 
 
-def arrivals(spark: SparkSession, options: Options) -> list[Arrival]:
-    """The two files."""
-    return listing.fetched(options.path)
+def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:
+    """pos.txt and neg.txt."""
+    return listing.list_downloaded(options.path)
 
 
-def rows(path: str, options: Options) -> Iterator[Row]:
-    """A line is a review; its label is the file's name, pos or neg."""
+def read_rows(path: str, options: Options) -> Iterator[Row]:
+    """A review for each line that is not blank, labelled with the file's name, pos or neg."""
     label = path.rsplit("/", 1)[-1].removesuffix(".txt")
-    with listing.opened(path) as stream:
+    with streams.open_raw(path) as stream:
         for line in stream:
             try:
                 if text := line.decode().strip():
@@ -39,7 +40,7 @@ def rows(path: str, options: Options) -> Iterator[Row]:
                 yield Row(reason="not valid utf-8", raw=line)
 
 
-def read(spark: SparkSession, plan: DataFrame, options: Options, step: Step) -> DataFrame:
-    """The planned files as `reading.RAW`, then `step`."""
-    reader = partial(rows, options=options)
-    return raw_documents.by_file(plan, reader, raw_documents.Limits(MAX_BYTES, label_needed=True), step)
+def read_documents(spark: SparkSession, plan: DataFrame, options: Options, step: WorkerStep) -> DataFrame:
+    """The planned files' reviews as raw documents, passed through `step`."""
+    rules = RowRules(MAX_BYTES, needs_label=True)
+    return raw_documents.read_by_file(plan, partial(read_rows, options=options), rules, step)

@@ -10,14 +10,14 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from pipelines.console.progress import spark_progress
 from pipelines.errors import UserError
-from pipelines.job import progress
 from pipelines.lakehouse import parquet_writer
 from pipelines.lakehouse.dataset import Dataset
 from pipelines.lakehouse.parquet_scan import num_tasks, read_rows
 from pipelines.lakehouse.parquet_writer import TableWriter, Worker, WriteTarget, WrittenFile
 from pipelines.lakehouse.splits import Split
-from pipelines.text.tokenizer import normalised
+from pipelines.text.normalisation import normalise_array
 
 SPLIT_PROPERTY = "textmill.split"
 BRONZE = ["id", "text", "content", "labels", "target", "split", "digest"]  # what silver takes of a document
@@ -39,7 +39,7 @@ def clean_new_batches(dataset: Dataset, split: Split) -> Cleaning:
     batches = list(range(1 + dataset.clean_documents.last_batch(), 1 + dataset.raw_documents.last_batch()))
     two_labels = 0
     for batch in batches:
-        with progress.step(dataset.session, f"clean: batch {batch}"):
+        with spark_progress(dataset.session, f"clean: batch {batch}"):
             two_labels += clean_batch(dataset, batch, split)
     return Cleaning(batches, two_labels)
 
@@ -159,7 +159,7 @@ def clean_documents(documents: pa.RecordBatch, split: Split) -> pa.Table:
         for published, digest in zip(documents["split"].to_pylist(), documents["digest"].to_pylist(), strict=True)
     ]
     columns = {name: documents[name] for name in ("batch", *BRONZE)}
-    texts = normalised(documents["text"].fill_null(""))
+    texts = normalise_array(documents["text"].fill_null(""))
     texts = pc.if_else(pc.is_valid(documents["text"]), texts, pa.scalar(None, pa.string()))
     columns |= {"text": texts, "split": pa.array(splits, pa.string())}
     return pa.table(columns | {"published": pc.is_valid(documents["split"])})

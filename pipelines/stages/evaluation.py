@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.dataset.index import needed, stored
+from pipelines.console.progress import spark_progress
 from pipelines.evaluation import bundle_scoring
 from pipelines.evaluation.prediction_metrics import TestMetrics, metrics_of_run
-from pipelines.job import progress
 from pipelines.lakehouse import parquet_writer
 from pipelines.lakehouse.dataset import Dataset, Snapshot
 from pipelines.lakehouse.parquet_scan import assigned_paths, distribute, read_rows
@@ -49,7 +49,7 @@ def evaluate_bundle(dataset: Dataset, bundle: EvaluatedBundle, snapshot: Snapsho
         The metrics; None if there is no such document.
     """
     if not is_evaluated(dataset, bundle.run, snapshot):
-        with progress.step(dataset.session, "evaluate: test documents"):
+        with spark_progress(dataset.session, "evaluate: test documents"):
             paths = dataset.features.paths(last=snapshot.batch)
             target = dataset.predictions.write_target()
             predict = predict_files(bundle, snapshot.batch, paths, target.columns)

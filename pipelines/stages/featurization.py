@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipelines.job import progress
+from pipelines.console.progress import spark_progress
 from pipelines.lakehouse import parquet_writer
 from pipelines.lakehouse.dataset import Dataset
 from pipelines.lakehouse.parquet_scan import assigned_paths, distribute, read_rows
@@ -32,7 +32,7 @@ def featurize_new_batches(dataset: Dataset, options: tokenizer.Options) -> list[
     """Bring the feature set up to date with silver, batch by batch; the batches that were featurized."""
     batches = list(range(1 + dataset.snapshots.last_batch(), 1 + dataset.clean_documents.last_batch()))
     for batch in batches:
-        with progress.step(dataset.session, f"featurize: batch {batch}"):
+        with spark_progress(dataset.session, f"featurize: batch {batch}"):
             featurize_batch(dataset, batch, options)
     return batches
 
@@ -79,9 +79,9 @@ def tokenize_files(options: tokenizer.Options, target: WriteTarget, batch: int, 
         for run in sort_in_runs(documents):
             labels = learnable_labels(run)
             for piece in _slices(run):
-                terms = tokenizer.terms(piece["text"].fill_null("").to_pylist(), options)
-                yield from _file_rows(writer.add(_feature_rows(piece, terms, batch)), labels)
-                partial.append(_vocabulary_rows(terms, piece["split"].to_numpy(zero_copy_only=False) == "train"))
+                tokens = tokenizer.tokenize(piece["text"].fill_null("").to_pylist(), options)
+                yield from _file_rows(writer.add(_feature_rows(piece, tokens, batch)), labels)
+                partial.append(_vocabulary_rows(tokens, piece["split"].to_numpy(zero_copy_only=False) == "train"))
             yield from _file_rows(writer.close(), labels)
             if sum(table.num_rows for table in partial) > PARTIAL_ROWS:
                 yield from _pad_columns(_sum_by_term(partial))
@@ -109,7 +109,7 @@ def sort_in_runs(documents: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 
 def _sort(pending: list[pa.RecordBatch]) -> pa.RecordBatch:
     rows = pa.concat_batches(pending)
-    rows = rows.append_column("key", pa.array(tokenizer.term_ids(rows["id"])))
+    rows = rows.append_column("key", pa.array(tokenizer.hash64(rows["id"])))
     rows = rows.append_column("tested", pc.equal(rows["split"], "test"))
     return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in ("tested", "key", "id")]))
 
@@ -149,25 +149,25 @@ def _slices(documents: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         start = end
 
 
-def _feature_rows(documents: pa.RecordBatch, terms: tokenizer.Terms, batch: int) -> pa.Table:
+def _feature_rows(documents: pa.RecordBatch, tokens: tokenizer.TokenizedBatch, batch: int) -> pa.Table:
     """Documents as `schemas.FEATURES`."""
-    offsets = pa.array(terms.offsets, pa.int32())
-    positions = pa.array(terms.word_offsets, pa.int32())
+    offsets = pa.array(tokens.offsets, pa.int32())
+    positions = pa.array(tokens.word_offsets, pa.int32())
     columns: dict[str, Any] = {name: documents[name] for name in ("key", "id", "split", "labels", "target", "content")}
     columns["batch"] = repeat_integer(batch, documents.num_rows)
-    columns["terms"] = pa.ListArray.from_arrays(offsets, pa.array(terms.ids[terms.codes]))
-    columns["counts"] = pa.ListArray.from_arrays(offsets, pa.array(terms.counts, pa.int32()))
-    columns["sequence"] = pa.ListArray.from_arrays(positions, pa.array(terms.words, pa.int32()))
+    columns["terms"] = pa.ListArray.from_arrays(offsets, pa.array(tokens.term_ids[tokens.indices]))
+    columns["counts"] = pa.ListArray.from_arrays(offsets, pa.array(tokens.counts, pa.int32()))
+    columns["sequence"] = pa.ListArray.from_arrays(positions, pa.array(tokens.word_positions, pa.int32()))
     return pa.table(columns)
 
 
-def _vocabulary_rows(terms: tokenizer.Terms, is_train: Any) -> pa.Table:
+def _vocabulary_rows(tokens: tokenizer.TokenizedBatch, is_train: Any) -> pa.Table:
     """Each term's train documents and its occurrences in them; terms of other splits stand with zeros."""
-    counted = np.repeat(is_train, np.diff(terms.offsets))
-    codes, size = terms.codes[counted], len(terms.ids)
-    df = np.bincount(codes, minlength=size)
-    count = np.bincount(codes, weights=terms.counts[counted], minlength=size).astype(np.int64)
-    return pa.table({"term": terms.names, "id": terms.ids, "df": df, "count": count})
+    counted = np.repeat(is_train, np.diff(tokens.offsets))
+    indices, size = tokens.indices[counted], len(tokens.term_ids)
+    df = np.bincount(indices, minlength=size)
+    count = np.bincount(indices, weights=tokens.counts[counted], minlength=size).astype(np.int64)
+    return pa.table({"term": tokens.terms, "id": tokens.term_ids, "df": df, "count": count})
 
 
 def _sum_by_term(partial: list[pa.Table]) -> pa.Table:

@@ -10,25 +10,31 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from pipelines.job import progress
+from pipelines.console.progress import spark_progress
 from pipelines.lakehouse import parquet_writer
 from pipelines.lakehouse.dataset import Dataset
 from pipelines.lakehouse.parquet_scan import num_tasks
 from pipelines.lakehouse.parquet_writer import WRITTEN, TableWriter, Worker, WriteTarget, WrittenFile
 from pipelines.readers.probe import probe_new_files
-from pipelines.readers.raw_documents import AS_IT_IS, Step
-from pipelines.sources import source_module
+from pipelines.readers.raw_documents import PASS_THROUGH, WorkerStep
+from pipelines.readers.source import Source
+from pipelines.sources import load_source
 
 
 @dataclass(frozen=True)
-class Source:
+class ConfiguredSource:
     """Where text comes from: the name of a module of `pipelines.sources`, and its `Options`."""
 
     name: str
-    options: Any
+    options: Any  # a dataclass of the module's own type
+
+    @property
+    def module(self) -> Source:
+        """The source's module."""
+        return load_source(self.name)
 
 
-def ingest_new_files(dataset: Dataset, source: Source) -> list[int]:
+def ingest_new_files(dataset: Dataset, source: ConfiguredSource) -> list[int]:
     """Take what the source has and the data set has not; the batches that were taken.
 
     Batches that an earlier run planned and did not live to take come first.
@@ -48,10 +54,10 @@ def ingest_new_files(dataset: Dataset, source: Source) -> list[int]:
     return batches
 
 
-def plan_batch(dataset: Dataset, source: Source, batch: int) -> bool:
+def plan_batch(dataset: Dataset, source: ConfiguredSource, batch: int) -> bool:
     """Record which files batch `batch` takes; False, and nothing recorded, if there is nothing new."""
     known = dataset.batches.rows().select(["path", "size", "modified", "digest"]) if batch > 1 else None
-    new = probe_new_files(dataset.session, source_module(source.name), source.options, known)
+    new = probe_new_files(dataset.session, source.module, source.options, known)
     if not new.num_rows:
         return False
     settings = json.dumps(asdict(source.options), sort_keys=True)
@@ -65,7 +71,7 @@ def take_batch(dataset: Dataset, batch: int) -> None:
     planned = dataset.batches.rows(batch, batch)
     readable = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
     documents, quarantine = dataset.raw_documents.write_target(), dataset.quarantine.write_target()
-    with progress.step(dataset.session, f"ingest: batch {batch}, reading {readable.num_rows:,} files"):
+    with spark_progress(dataset.session, f"ingest: batch {batch}, reading {readable.num_rows:,} files"):
         worker = split_rows(documents, quarantine, batch)
         written = _read_files(dataset, planned, readable, batch, worker) if readable.num_rows else []
         broken = planned.filter(pc.is_valid(planned["problem"]))
@@ -83,18 +89,20 @@ def _read_files(
     dataset: Dataset, planned: pa.Table, readable: pa.Table, batch: int, worker: Worker
 ) -> list[WrittenFile]:
     """Read a batch's readable files through `worker`; the files that it wrote."""
-    session, module = dataset.session, source_module(planned["source"][0].as_py())
+    session, module = dataset.session, load_source(planned["source"][0].as_py())
     options = module.Options(**json.loads(planned["settings"][0].as_py()))
     plan = session.createDataFrame(readable).repartition(num_tasks(session, readable.num_rows))
     if not getattr(options, "id", None):
-        return parquet_writer.collect_written(module.read(session, plan, options, Step(worker, WRITTEN)))
+        return parquet_writer.collect_written(
+            module.read_documents(session, plan, options, WorkerStep(worker, WRITTEN))
+        )
     # Whether an id is known can only be told of all rows together.
-    rows = module.read(session, plan, options, AS_IT_IS)
+    rows = module.read_documents(session, plan, options, PASS_THROUGH)
     return parquet_writer.run_writers(reject_conflicts(rows, dataset.raw_documents.read(last=batch - 1)), worker)
 
 
 def split_rows(documents: WriteTarget, quarantine: WriteTarget, batch: int) -> Worker:
-    """A worker: `raw_documents.RAW` -> `WRITTEN`; good rows are written to one table and rejected ones to another."""
+    """A worker: `RAW_DOCUMENT` -> `WRITTEN`; good rows are written to one table and rejected ones to another."""
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         kept, rejected = TableWriter(documents), TableWriter(quarantine)

@@ -11,18 +11,18 @@ from pyspark.sql import functions as F
 
 from models.dataset.encoder import Stored
 from models.dataset.ragged import Ragged
+from pipelines.console.progress import spark_progress
 from pipelines.errors import UserError
 from pipelines.evaluation import bundle_scoring
-from pipelines.job import progress
 from pipelines.lakehouse.delta_log import is_delta_table
 from pipelines.lakehouse.parquet_scan import num_tasks
 from pipelines.lakehouse.parquet_writer import Worker
-from pipelines.readers import listing
+from pipelines.readers.listing import list_files
 from pipelines.readers.probe import probe_new_files
-from pipelines.readers.raw_documents import Step
-from pipelines.sources import source_module
-from pipelines.stages.ingestion import Source
+from pipelines.readers.raw_documents import WorkerStep
+from pipelines.stages.ingestion import ConfiguredSource
 from pipelines.text import tokenizer
+from pipelines.text.normalisation import normalise_text
 from pipelines.tracking.reports import PredictedRows
 
 OUTPUT = pa.schema(
@@ -37,7 +37,7 @@ OUTPUT = pa.schema(
 TRUTH_KEYS = ("label", "split", "target")  # a source's options that prediction has no use for
 
 
-def predict_source(session: SparkSession, source: Source, output: str, worker: Worker) -> PredictedRows:
+def predict_source(session: SparkSession, source: ConfiguredSource, output: str, worker: Worker) -> PredictedRows:
     """Predict every row of a source into the Delta table `output`, which is replaced as a whole.
 
     A row that cannot be read has a reason instead of a prediction.
@@ -46,8 +46,8 @@ def predict_source(session: SparkSession, source: Source, output: str, worker: W
         UserError: nothing is at the source's path, or it is empty.
     """
     unlabelled = without_truth(source)
-    planned = probe_new_files(session, source_module(source.name), unlabelled.options)
-    with progress.step(session, f"predict: {planned.num_rows:,} files"):
+    planned = probe_new_files(session, source.module, unlabelled.options)
+    with spark_progress(session, f"predict: {planned.num_rows:,} files"):
         rows = predict_files(session, unlabelled, planned, worker)
         rows.write.format("delta").mode("overwrite").save(output)
     totals = session.read.format("delta").load(output).agg(F.count("*"), F.count("reason")).first()
@@ -56,17 +56,17 @@ def predict_source(session: SparkSession, source: Source, output: str, worker: W
     return PredictedRows(read, read - rejected, rejected)
 
 
-def predict_files(session: SparkSession, source: Source, planned: pa.Table, worker: Worker) -> DataFrame:
+def predict_files(session: SparkSession, source: ConfiguredSource, planned: pa.Table, worker: Worker) -> DataFrame:
     """The planned files' rows as `OUTPUT`; a file that cannot be read is one row."""
     readable = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
     plan = session.createDataFrame(readable).repartition(num_tasks(session, readable.num_rows))
-    rows = source_module(source.name).read(session, plan, source.options, Step(worker, OUTPUT))
+    rows = source.module.read_documents(session, plan, source.options, WorkerStep(worker, OUTPUT))
     broken = session.createDataFrame(planned.select(["path", "problem"])).where("problem is not null")
     return rows.unionByName(broken.withColumnRenamed("problem", "reason"), allowMissingColumns=True)
 
 
 def score_rows(folder: str, models: tuple[str, ...], options: tokenizer.Options) -> Worker:
-    """A worker: `raw_documents.RAW` -> `OUTPUT`, with the bundle in `folder`, whose text is tokenized by `options`."""
+    """A worker: `RAW_DOCUMENT` -> `OUTPUT`, by the bundle in `folder`; `options` tokenize its text."""
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = bundle_scoring.cached_bundle(folder, models)
@@ -85,18 +85,18 @@ def score_rows(folder: str, models: tuple[str, ...], options: tokenizer.Options)
 
 
 def _as_stored(rows: pa.RecordBatch, options: tokenizer.Options) -> Stored:
-    """`raw_documents.RAW` as a bundle reads it."""
-    texts = [tokenizer.normalise(text or "") for text in rows["text"].to_pylist()]
-    terms = tokenizer.terms(texts, options)
-    counted = Ragged((terms.ids[terms.codes], terms.counts), terms.offsets)
-    return Stored(counted, Ragged((terms.words,), terms.word_offsets), rows["content"])
+    """`raw_documents.RAW_DOCUMENT` as a bundle reads it."""
+    texts = [normalise_text(text or "") for text in rows["text"].to_pylist()]
+    batch = tokenizer.tokenize(texts, options)
+    terms = Ragged((batch.term_ids[batch.indices], batch.counts), batch.offsets)
+    return Stored(terms, Ragged((batch.word_positions,), batch.word_offsets), rows["content"])
 
 
-def without_truth(source: Source) -> Source:
+def without_truth(source: ConfiguredSource) -> ConfiguredSource:
     """The source without labels, splits and targets, so that a missing label rejects no row."""
     types: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(source.options)}
     unset = {name: False if types[name] is bool else None for name in TRUTH_KEYS if name in types}
-    return Source(source.name, dataclasses.replace(source.options, **unset))
+    return ConfiguredSource(source.name, dataclasses.replace(source.options, **unset))
 
 
 def check_output(session: SparkSession, output: str) -> None:
@@ -106,7 +106,7 @@ def check_output(session: SparkSession, output: str) -> None:
         UserError: the folder holds something else.
     """
     try:
-        existing = listing.listing(output)
+        existing = list_files(output)
     except FileNotFoundError:
         return
     columns = session.read.format("delta").load(output).columns if is_delta_table(session, output) else None

@@ -16,8 +16,8 @@ from models.ranks.exit_records import RankFailure
 from models.storage import files
 from models.training import checkpoint, history
 from models.training.task import Task
+from pipelines.console.progress import print_message, spark_progress
 from pipelines.errors import UserError
-from pipelines.job import progress
 from pipelines.lakehouse import locks
 from pipelines.lakehouse.dataset import Dataset, Snapshot
 from pipelines.lakehouse.locks import Overlap
@@ -86,7 +86,7 @@ def _train_locked(dataset: Dataset, request: TrainingRequest, run: str, update: 
     reusable = log.newest_training(digest) if settings.train.reuse and not request.run else None
     if reusable and manifest.FILE in files.names(reusable.bundle):
         return _unchanged(reusable, update)
-    progress.say(f"train: run={run}")  # by which the run can be resumed
+    print_message(f"train: run={run}")  # by which the run can be resumed
     report = TrainingReport(
         job=request.job,
         status=DONE,
@@ -138,7 +138,8 @@ def _make_bundle(
         RankFailure: as `launcher.launch`.
     """
     task = prepare_task(dataset, request, settings, snapshot, folder)
-    figures = launcher.launch(dataset.session, task)
+    result = launcher.launch(dataset.session, task)
+    figures = result.figures | {"failures": result.failures, "launching": result.launching}
     files.write(f"{folder}/{FIGURES_FILE}", json.dumps(figures).encode())
     publish(
         folder,
@@ -169,7 +170,7 @@ def prepare_task(
     if len(labels) < 2 and not numeric:
         raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
     options: dict[str, Any] = dataclasses.asdict(settings.model_options)
-    with progress.step(session, "train: vocabulary"):
+    with spark_progress(session, "train: vocabulary"):
         num_terms = _write_vocabulary(dataset, settings, snapshot, folder)
         if not num_terms and not architecture.reads(settings.model, options).image:
             raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
@@ -189,7 +190,7 @@ def prepare_task(
         folder=folder,
     )
     rank_memory.check(session, task, num_terms)
-    return launcher.placed(session, task)
+    return launcher.with_thread_share(session, task)
 
 
 def _write_vocabulary(dataset: Dataset, settings: TrainingSettings, snapshot: Snapshot, folder: str) -> int:

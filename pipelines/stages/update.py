@@ -10,7 +10,7 @@ from pipelines.lakehouse.dataset import Dataset
 from pipelines.lakehouse.locks import Overlap
 from pipelines.lakehouse.splits import Split
 from pipelines.stages import cleaning, featurization, ingestion
-from pipelines.stages.ingestion import Source
+from pipelines.stages.ingestion import ConfiguredSource
 from pipelines.text import tokenizer
 from pipelines.tracking.reports import DONE, UNCHANGED, RowCounts
 
@@ -23,7 +23,7 @@ INGEST, CLEAN, FEATURIZE = "ingest", "clean", "featurize"
 class UpdateSettings:
     """Where text comes from, how it is divided and tokenized, and what to do if another job holds the data set."""
 
-    source: Source
+    source: ConfiguredSource
     split: Split
     features: tokenizer.Options
     overlap: Overlap

@@ -1,1 +1,1 @@
-"""From text to terms: normalisation and tokenization."""
+"""From texts to terms: normalisation and tokenization."""

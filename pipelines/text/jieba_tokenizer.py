@@ -1,4 +1,4 @@
-"""Chinese text, which has no blanks between its words, to words: jieba's dictionary and hidden Markov model."""
+"""Chinese text, which has no blanks between words, split into words by jieba's dictionary and hidden Markov model."""
 
 import re
 import warnings
@@ -6,31 +6,31 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-WORD = re.compile(r"\w")
+WORD_CHARACTER = re.compile(r"\w")
 
 
-def installed() -> bool:
-    """Whether the package is there; it is an option of this project."""
+def is_installed() -> bool:
+    """Whether the package jieba, an optional dependency, is installed."""
     return find_spec("jieba") is not None
 
 
-def words(text: str) -> list[str]:
-    """The words in their order, without punctuation.
+def split_words(text: str) -> list[str]:
+    """The words of a text in their order, without punctuation.
 
-    >>> words("我喜欢读书也喜欢音乐!")
+    >>> split_words("我喜欢读书也喜欢音乐!")
     ['我', '喜欢', '读书', '也', '喜欢', '音乐']
     """
-    return [word for word in _tokenizer().cut(text) if WORD.search(word)]
+    return [word for word in _tokenizer().cut(text) if WORD_CHARACTER.search(word)]
 
 
 @cache
 def _tokenizer() -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package is older than this Python
+        warnings.simplefilter("ignore")  # the package uses what this Python deprecates
         import jieba
 
     tokenizer = jieba.Tokenizer()
-    # Its own start would load a cache that anybody may have put into the folder for temporary files.
+    # Its own initialisation would load a cache from the folder for temporary files, where anybody can put one.
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
     tokenizer.initialized = True
     return tokenizer

@@ -20,8 +20,8 @@ from models.ranks.exit_records import Witness
 from models.ranks.process_group import Group
 from models.storage import files
 from models.training.run_context import Work, prepare
-from pipelines.config import DATA
 from pipelines.job import session
+from pipelines.readers.locations import DATA
 from tests.benchmarks.training import prepared, stream
 from tests.cluster.containers import ENVIRONMENT, SIZES, packed
 from tests.cluster.daemons import LOOPBACK

@@ -18,8 +18,9 @@ from pyspark.sql import SparkSession
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pipelines import featurize
-from pipelines.config import DATA, load
+from pipelines.config import load
 from pipelines.job import session
+from pipelines.readers.locations import DATA
 from pipelines.text import tokenizer
 
 COPIES, FILES = 3, 8
@@ -73,7 +74,7 @@ def corpus(folder: Path) -> list[str]:
 def tokenized(texts: list[str]) -> None:
     """Cut and count all texts as `featurize` does, some thousands at a time, and keep nothing."""
     for start in range(0, len(texts), 3000):
-        tokenizer.terms(texts[start : start + 3000], tokenizer.Options())
+        tokenizer.tokenize(texts[start : start + 3000], tokenizer.Options())
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

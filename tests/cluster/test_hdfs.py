@@ -18,7 +18,8 @@ from pyspark.sql import SparkSession
 
 from models.storage import files as store
 from pipelines.readers import orange_tab
-from pipelines.readers.formats import FORMATS, Row
+from pipelines.readers.formats import FORMATS
+from pipelines.readers.rows import Row
 from pipelines.sources import files as files_source
 from pipelines.sources import reviews_zh
 from tests.cluster import sites
@@ -225,8 +226,8 @@ def test_every_source_reads_the_rows_that_it_reads_on_a_local_disk(cluster: Hado
         "a.csv": "text,label\n" + "".join(f'"{text}",sea\n' for text in texts),
     }
     readers: dict[str, Callable[[str], Iterator[Row]]] = {
-        "train.tab": orange_tab.rows,
-        "pos.txt": lambda path: reviews_zh.rows(path, reviews_zh.Options()),
+        "train.tab": orange_tab.read_rows,
+        "pos.txt": lambda path: reviews_zh.read_rows(path, reviews_zh.Options()),
         "a.json": lambda path: FORMATS["json"](path, options),
         "a.csv": lambda path: FORMATS["csv"](path, options),
     }

@@ -15,7 +15,7 @@ from tests.jobs import ROOT, environment, small
 
 pytestmark = pytest.mark.cluster
 
-ASK = "import sys; from pipelines.launch.hdfs_access import refusal; print(repr(refusal(sys.argv[1])))"
+ASK = "import sys; from pipelines.launch import hdfs_access; print(repr(hdfs_access.reason_unreachable(sys.argv[1])))"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def token(cluster: Kerberized) -> dict[str, str]:
     return cluster.token(cluster.folder / "token")
 
 
-def refusal(address: str, variables: dict[str, str]) -> str:
+def reason_unreachable(address: str, variables: dict[str, str]) -> str:
     """What a Python process says of an address, in an environment."""
     done = subprocess.run(
         [sys.executable, "-c", ASK, address],
@@ -46,7 +46,7 @@ def refusal(address: str, variables: dict[str, str]) -> str:
 
 
 def test_a_process_with_a_containers_token_is_let_in(cluster: Kerberized, token: dict[str, str]) -> None:
-    assert refusal(f"{cluster.address}/", token) == ""
+    assert reason_unreachable(f"{cluster.address}/", token) == ""
 
 
 def test_a_process_that_can_get_a_ticket_is_let_in(cluster: Kerberized) -> None:
@@ -55,18 +55,18 @@ def test_a_process_that_can_get_a_ticket_is_let_in(cluster: Kerberized) -> None:
         "KRB5_CLIENT_KTNAME": f"FILE:{cluster.keytab}",
         "KRB5CCNAME": f"FILE:{cluster.folder}/ticket",
     }
-    assert refusal(f"{cluster.address}/", variables) == ""
+    assert reason_unreachable(f"{cluster.address}/", variables) == ""
 
 
 def test_a_process_with_neither_says_so(cluster: Kerberized) -> None:
-    said = refusal(cluster.address, cluster.variables)
+    said = reason_unreachable(cluster.address, cluster.variables)
     assert "no delegation token: HADOOP_TOKEN_FILE_LOCATION is not set" in said
     assert "\\n" not in said
 
 
 def test_a_token_is_for_the_address_as_it_is_written(cluster: Kerberized, token: dict[str, str]) -> None:
     """Hadoop makes it for 127.0.0.1; hdfs-native looks for localhost."""
-    said = refusal(cluster.address.replace("127.0.0.1", "localhost"), token)
+    said = reason_unreachable(cluster.address.replace("127.0.0.1", "localhost"), token)
     assert "a file of delegation tokens, of which none may be for this address" in said
 
 

@@ -13,7 +13,13 @@ import pytest
 
 from tests.models.cases import ROOT
 
-RANK = "import time; from models.training import entrypoint; entrypoint._die_with_parents(); print(flush=True); time.sleep(600)"
+RANK = """
+import time
+from models.training import entrypoint
+entrypoint._die_with_parents()
+print(flush=True)
+time.sleep(600)
+"""
 # As torchrun does, one process starts the rank and waits; `wait` holds the rank back until the wrapper is gone.
 TORCHRUN = """
 import subprocess, sys, time, os

@@ -1,4 +1,4 @@
-"""Real launches: what happens to a rank never passes for success, and what can go on goes on."""
+"""Real launches: the failure of a rank never passes for success, and a training that can continue continues."""
 
 import dataclasses
 import functools
@@ -49,36 +49,36 @@ def undisturbed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def fault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Sets what the ranks meet with."""
+    """Chooses the fault of one rank, at one of its steps."""
     cloudpickle.register_pickle_by_value(faulty)
 
-    def arrange(name: str, *, rank: int = 1, step: int = 6) -> None:
+    def inject(name: str, *, rank: int = 1, step: int = 6) -> None:
         monkeypatch.setattr(launcher, "fit", functools.partial(faulty.fit, fault=name, rank=rank, step=step))
 
-    yield arrange
+    yield inject
     cloudpickle.unregister_pickle_by_value(faulty)
     assert_no_ranks()
 
 
-def launched(having: str = "") -> list[psutil.Process]:
-    """The processes of launches in this session, also those that nobody is the parent of any more."""
-    found = []
+def launched_processes(argument: str = "") -> list[psutil.Process]:
+    """The processes of this session's launches whose command contains `argument`, orphans among them."""
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # it ends while we look
-            words = process.cmdline()  # asked once: an ended process has none
-            ours = " ".join(words).endswith("/train.py") and process.environ().get("TEXTMILL_TESTS") == str(os.getpid())
-            found += [process] if ours and having in " ".join(words) else []
-    return found
+            command = " ".join(process.cmdline())  # read once: a process that has ended has none
+            ours = command.endswith("/train.py") and process.environ().get("TEXTMILL_TESTS") == str(os.getpid())
+            processes += [process] if ours and argument in command else []
+    return processes
 
 
 def ranks() -> list[psutil.Process]:
-    """Those of them that train: not the wrappers, nor torchrun."""
-    return launched(" -u ")
+    """The processes that train: neither TorchDistributor's wrappers nor torchrun."""
+    return launched_processes(" -u ")
 
 
 def assert_no_ranks() -> None:
     deadline = time.monotonic() + 40
-    while left := launched():
+    while left := launched_processes():
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
 
@@ -86,7 +86,7 @@ def assert_no_ranks() -> None:
 def test_the_same_exception_at_the_same_step_ends_the_run(
     spark: SparkSession, tmp_path: Path, fault: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The step before the first checkpoint, so that the second launch comes to it again."""
+    """The fault lies before the first checkpoint, so that the second launch reaches it again."""
     fault("raise", step=3)
     task = task_of(tmp_path)
     with pytest.raises(RankFailure) as failure:
@@ -94,14 +94,14 @@ def test_the_same_exception_at_the_same_step_ends_the_run(
     assert str(failure.value).startswith("rank 1 failed at step 2:\nTraceback (most recent call last):")
     assert "learn_faultily" in str(failure.value)
     assert str(failure.value).strip().endswith("OSError: the disk is gone")
-    told = capsys.readouterr().err
-    assert told.count("launching again from step 0") == 1
-    assert "[rank1]: Traceback" in told
+    output = capsys.readouterr().err
+    assert output.count("launching again from step 0") == 1
+    assert "[rank1]: Traceback" in output
     assert not (Path(task.folder) / weights.FILE).exists()
 
 
 @pytest.mark.faults
-def test_a_users_mistake_is_not_tried_again(
+def test_a_users_mistake_is_not_launched_again(
     spark: SparkSession, tmp_path: Path, fault: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fault("mistake")
@@ -111,13 +111,13 @@ def test_a_users_mistake_is_not_tried_again(
 
 
 @pytest.mark.faults
-def test_max_failures_is_the_limit(spark: SparkSession, tmp_path: Path, fault: Any) -> None:
-    fault("raise")  # at the sixth step of each launch: always another one
+def test_no_more_launches_than_max_failures_allows(spark: SparkSession, tmp_path: Path, fault: Any) -> None:
+    fault("raise")  # at the sixth step of each launch, so at another step each time
     with pytest.raises(RankFailure, match="rank 1 failed at step 9"):
         launcher.launch(spark, task_of(tmp_path, max_failures=1))
 
 
-def test_a_wrong_result_is_not_believed(spark: SparkSession, tmp_path: Path, fault: Any) -> None:
+def test_different_weights_on_two_ranks_are_a_failure(spark: SparkSession, tmp_path: Path, fault: Any) -> None:
     fault("change", step=3)
     with pytest.raises(RankFailure, match="the ranks ended after different steps or with different weights"):
         launcher.launch(spark, task_of(tmp_path, max_failures=0, epochs=2))
@@ -140,39 +140,39 @@ def test_a_rank_that_hangs_ends_in_failure(
         assert "train.timeout_s=15 seconds" in str(failure.value)
 
 
-def test_what_a_rank_prints_does_no_harm(
+def test_output_of_ranks_that_is_no_text_does_no_harm(
     spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fault("noise")
     task = task_of(tmp_path)
-    assert launcher.launch(spark, task)["failures"] == 0
+    assert launcher.launch(spark, task).failures == 0
     assert weights_of(task) == weights_of(undisturbed)
-    told = capsys.readouterr().err
-    assert "[rank 1] \\xff\\xfe not UTF-8 \\xc3" in told
-    assert "lines left out" in told
+    output = capsys.readouterr().err
+    assert "[rank 1] \\xff\\xfe not UTF-8 \\xc3" in output
+    assert "lines left out" in output
 
 
 def kill_a_rank(seed: int, task: Task, killed: list[int]) -> None:
-    """SIGKILL one of the ranks at a moment between its start and some time after."""
+    """SIGKILL one of the ranks at a random moment within six seconds of their start."""
     draw = random.Random(seed)  # noqa: S311
-    while len(found := ranks()) < task.train.ranks:
+    while len(started := ranks()) < task.train.ranks:
         time.sleep(0.02)
     time.sleep(draw.uniform(0, 6))
-    victim = draw.choice(found)
+    victim = draw.choice(started)
     with suppress(psutil.NoSuchProcess):  # it has ended by itself
         victim.kill()
         killed.append(victim.pid)
 
 
 def kill_and_compare(spark: SparkSession, tmp_path: Path, undisturbed: Task, seed: int, fault: Any) -> None:
-    fault("slow", rank=0)  # so that the seconds in which it may be killed are those of training
+    fault("slow", rank=0)  # so that training takes longer than the seconds in which the rank may be killed
     task, killed = task_of(tmp_path), list[int]()
     killer = threading.Thread(target=kill_a_rank, args=(seed, task, killed))
     killer.start()
-    figures = launcher.launch(spark, task)
+    result = launcher.launch(spark, task)
     killer.join()
     assert weights_of(task) == weights_of(undisturbed)
-    assert figures["failures"] in (0, len(killed))  # none, where it had proven all before it was killed
+    assert result.failures in (0, len(killed))  # none if the rank had finished before it was killed
     np.testing.assert_array_equal(history.read(task.folder)["loss"], history.read(undisturbed.folder)["loss"])
 
 
@@ -180,7 +180,7 @@ def kill_and_compare(spark: SparkSession, tmp_path: Path, undisturbed: Task, see
 def test_a_wrapper_that_is_killed_leaves_no_process(
     spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task
 ) -> None:
-    """TorchDistributor's own process above torchrun; the ranks would go on without it."""
+    """TorchDistributor's own process above torchrun, without which the ranks would continue."""
     fault("slow", rank=0)
     task = task_of(tmp_path)
 
@@ -188,35 +188,39 @@ def test_a_wrapper_that_is_killed_leaves_no_process(
         while len(ranks()) < 2:
             time.sleep(0.05)
         time.sleep(3)
-        launched("torch_run_process_wrapper")[0].kill()
+        launched_processes("torch_run_process_wrapper")[0].kill()
 
     killer = threading.Thread(target=kill)
     killer.start()
-    assert launcher.launch(spark, task)["failures"] == 1
+    assert launcher.launch(spark, task).failures == 1
     killer.join()
     assert weights_of(task) == weights_of(undisturbed)
 
 
-def test_a_killed_rank_changes_nothing(spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task) -> None:
+def test_a_killed_rank_changes_no_weight(spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task) -> None:
     kill_and_compare(spark, tmp_path, undisturbed, 0, fault)
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", range(1, 20))
-def test_many_killed_ranks(spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task, seed: int) -> None:
+def test_ranks_killed_at_random_moments_change_no_weight(
+    spark: SparkSession, tmp_path: Path, fault: Any, undisturbed: Task, seed: int
+) -> None:
     kill_and_compare(spark, tmp_path, undisturbed, seed, fault)
 
 
 @pytest.mark.parametrize("count", [7, pytest.param(1, marks=pytest.mark.faults)])
-def test_uneven_tables(spark: SparkSession, tmp_path: Path, count: int) -> None:
-    """One file for two ranks, of which one has no row of the last batch; no validation split."""
+def test_a_table_whose_batches_do_not_fill_all_ranks_is_trained(
+    spark: SparkSession, tmp_path: Path, count: int
+) -> None:
+    """One file for two ranks; one of them has no row of the last batch. There is no validation split."""
     task = task_of(tmp_path, corpus(count), batch=2, checkpoint_steps=0)
     task = dataclasses.replace(task, validation_share=0.0)
-    figures = launcher.launch(spark, task)
+    figures = launcher.launch(spark, task).figures
     assert (figures["steps"], figures["documents"], figures["validation"]) == (4 * -(-count // 2), count, None)
 
 
-def test_an_empty_split_is_a_users_mistake(
+def test_an_empty_train_split_is_a_users_mistake(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = task_of(tmp_path, [row | {"split": "validation"} for row in corpus(8)])

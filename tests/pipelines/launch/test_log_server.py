@@ -1,4 +1,4 @@
-"""The log server's address."""
+"""Ranks' log lines are received on the driver's address alone."""
 
 import socket
 import sys
@@ -12,10 +12,10 @@ from pyspark.ml.torch import distributor
 from pipelines.launch import log_server
 
 
-def test_it_listens_on_its_address_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = StringIO()
-    monkeypatch.setattr(sys, "stderr", told)
-    server = log_server.Server()
+def test_the_server_listens_on_no_other_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = StringIO()
+    monkeypatch.setattr(sys, "stderr", output)
+    server = log_server.LogServer()
     server.start(spark_host_address="127.0.0.1")
     try:
         with pytest.raises(ConnectionRefusedError):
@@ -23,18 +23,18 @@ def test_it_listens_on_its_address_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as rank:
             rank.sendall(pack(">i", 5) + b"hello")
             deadline = time.monotonic() + 10
-            while not told.getvalue():
+            while not output.getvalue():
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
     finally:
         server.shutdown()
-    assert told.getvalue() == "hello\n"
+    assert output.getvalue() == "hello\n"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port or 0), timeout=5)
 
 
-def test_torchdistributor_starts_it_during_a_launch_alone() -> None:
+def test_torchdistributor_starts_our_server_only_during_a_launch() -> None:
     original = distributor.LogStreamingServer
-    with log_server.on_one_address():
-        assert distributor.LogStreamingServer is log_server.Server
+    with log_server.listen_on_one_address():
+        assert distributor.LogStreamingServer is log_server.LogServer
     assert distributor.LogStreamingServer is original

@@ -1,4 +1,4 @@
-"""Images go the road that texts go: bronze, silver, features, a model, predictions."""
+"""Images pass through the same stages as texts: bronze, silver, features, a model, predictions."""
 
 import io
 from collections.abc import Callable
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.spark
 
 
 def picture(kind: str, number: int) -> bytes:
-    """A bar on noise, upright or lying."""
+    """A PNG file of an upright or lying bar on noise."""
     pixels = np.random.default_rng(number).integers(0, 100, (9, 12), dtype=np.uint8)
-    place = number % 7 + 1
+    position = number % 7 + 1
     if kind == "upright":
-        pixels[:, place] = 255
+        pixels[:, position] = 255
     else:
-        pixels[place, :] = 255
+        pixels[position, :] = 255
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG")
     return content.getvalue()
@@ -73,8 +73,8 @@ def test_images_from_files_to_predictions(
     done = predict.run(spark, configured(*given)).to_dict()
     assert done["rows"] == {"read": 11, "predicted": 10, "rejected": 1}
     rows = spark.read.format("delta").load(f"{tmp_path}/out").collect()
-    said = {int(Path(row["path"]).stem): row["predicted"] for row in rows if row["reason"] is None}
-    assert sum(said[number] == ("lying", "upright")[number % 2] for number in range(70, 80)) >= 9
+    predicted = {int(Path(row["path"]).stem): row["predicted"] for row in rows if row["reason"] is None}
+    assert sum(predicted[number] == ("lying", "upright")[number % 2] for number in range(70, 80)) >= 9
     texts = tmp_path / "texts" / "a.txt"
     texts.parent.mkdir()
     texts.write_text("a text")

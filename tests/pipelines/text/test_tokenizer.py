@@ -1,13 +1,15 @@
-"""Terms are scikit-learn's, in every script; ids, counts and sequences belong together."""
+"""Terms are scikit-learn's, in every script; ids, counts and word sequences fit together."""
 
 import re
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from pipelines.text import jieba_tokenizer, tokenizer
+from pipelines.text import jieba_tokenizer
+from pipelines.text.normalisation import normalise_text
+from pipelines.text.tokenizer import Options, TokenizedBatch, tokenize, unique
+from pipelines.text.word_pattern import CODE_POINTS, WORDS, word_characters
 
 TEXTS = [
     "İstanbul'da ΣΟΦΟΣ ΟΔΟΣ. ß STRASSE",
@@ -20,57 +22,58 @@ TEXTS = [
     "😀" * 3,
     "x" * 5000 + " y\u0300 ﬁne ǅ",
 ]
-ANY_PATTERN = tokenizer.WORDS + "(?:)"  # the same language, but not the pattern that the fast way knows
+NORMALISED = [normalise_text(text) for text in TEXTS]
+EQUIVALENT_PATTERN = WORDS + "(?:)"  # matches the same words, but is not recognised as the default pattern
+
+
+def term_counts(batch: TokenizedBatch, document: int) -> dict[str, int]:
+    own = slice(batch.offsets[document], batch.offsets[document + 1])
+    return dict(zip(batch.terms.take(batch.indices[own]).to_pylist(), batch.counts[own].tolist(), strict=True))
+
+
+def word_sequence(batch: TokenizedBatch, document: int) -> list[str]:
+    positions = batch.word_positions[batch.word_offsets[document] : batch.word_offsets[document + 1]]
+    words: list[str] = batch.terms.take(batch.indices[batch.offsets[document] + positions]).to_pylist()
+    return words
+
+
+def scikit_learn_counts(vectorizer: CountVectorizer, texts: list[str]) -> list[dict[str, int]]:
+    matrix = vectorizer.fit_transform(texts)
+    terms = vectorizer.get_feature_names_out()
+    return [{terms[column]: row[0, column] for column in row.nonzero()[1]} for row in matrix]
 
 
 @pytest.mark.parametrize("ngrams", [1, 2, 3])
 @pytest.mark.parametrize("lowercase", [True, False])
-@pytest.mark.parametrize("pattern", [tokenizer.WORDS, ANY_PATTERN], ids=["arrays", "regex"])
-def test_counts_are_scikit_learns(ngrams: int, lowercase: bool, pattern: str) -> None:
-    texts = [tokenizer.normalise(text) for text in TEXTS]
-    reference = CountVectorizer(ngram_range=(1, ngrams), lowercase=lowercase)
-    matrix = reference.fit_transform(texts)
-    names = reference.get_feature_names_out()
-    found = tokenizer.terms(texts, tokenizer.Options(ngrams=ngrams, lowercase=lowercase, pattern=pattern))
-    for number in range(len(texts)):
-        own = slice(found.offsets[number], found.offsets[number + 1])
-        mine = dict(zip(found.names.take(found.codes[own]).to_pylist(), found.counts[own].tolist(), strict=True))
-        assert mine == {names[column]: matrix[number, column] for column in matrix[number].nonzero()[1]}
-
-
-def test_sequences_are_the_words_in_their_order() -> None:
-    texts = [tokenizer.normalise(text) for text in TEXTS]
-    found = tokenizer.terms(texts, tokenizer.Options(ngrams=2))
-    for number, text in enumerate(texts):
-        positions = found.words[found.word_offsets[number] : found.word_offsets[number + 1]]
-        codes = found.codes[found.offsets[number] + positions]
-        assert found.names.take(codes).to_pylist() == re.findall(tokenizer.WORDS, text.lower())
+@pytest.mark.parametrize("pattern", [WORDS, EQUIVALENT_PATTERN], ids=["arrays", "regex"])
+def test_terms_are_counted_as_by_scikit_learn(ngrams: int, lowercase: bool, pattern: str) -> None:
+    expected = scikit_learn_counts(CountVectorizer(ngram_range=(1, ngrams), lowercase=lowercase), NORMALISED)
+    batch = tokenize(NORMALISED, Options(ngrams=ngrams, lowercase=lowercase, pattern=pattern))
+    assert [term_counts(batch, document) for document in range(len(TEXTS))] == expected
 
 
 @pytest.mark.parametrize("ngrams", [1, 3])
-def test_characters_are_scikit_learns(ngrams: int) -> None:
-    """Where there is no blank: scikit-learn takes those for characters, too."""
-    texts = [tokenizer.normalise(text).replace(" ", "") for text in TEXTS]
-    reference = CountVectorizer(analyzer="char", ngram_range=(1, ngrams))
-    matrix = reference.fit_transform(texts)
-    names = reference.get_feature_names_out()
-    found = tokenizer.terms(texts, tokenizer.Options(pattern=r"\S", ngrams=ngrams))
-    for number in range(len(texts)):
-        own = slice(found.offsets[number], found.offsets[number + 1])
-        terms = [name.replace(" ", "") for name in found.names.take(found.codes[own]).to_pylist()]
-        mine = dict(zip(terms, found.counts[own].tolist(), strict=True))
-        assert mine == {names[column]: matrix[number, column] for column in matrix[number].nonzero()[1]}
+def test_characters_are_counted_as_by_scikit_learn(ngrams: int) -> None:
+    """In texts without blanks, which scikit-learn counts as characters too."""
+    texts = [text.replace(" ", "") for text in NORMALISED]
+    expected = scikit_learn_counts(CountVectorizer(analyzer="char", ngram_range=(1, ngrams)), texts)
+    batch = tokenize(texts, Options(pattern=r"\S", ngrams=ngrams))
+    for document in range(len(texts)):
+        counts = {term.replace(" ", ""): count for term, count in term_counts(batch, document).items()}
+        assert counts == expected[document]
 
 
-def test_chinese_words_are_cut() -> None:
+def test_a_word_sequence_has_the_words_in_their_order() -> None:
+    batch = tokenize(NORMALISED, Options(ngrams=2))
+    for document, text in enumerate(NORMALISED):
+        assert word_sequence(batch, document) == re.findall(WORDS, text.lower())
+
+
+def test_chinese_is_split_into_words() -> None:
     texts = ["我来到北京清华大学。很好!", "他来到了网易杭研大厦", "iPhone 很好用, 2019", ""]
-    found = tokenizer.terms([tokenizer.normalise(text) for text in texts], tokenizer.Options(tokenizer="jieba"))
-    cut = []
-    for number in range(len(texts)):
-        positions = found.words[found.word_offsets[number] : found.word_offsets[number + 1]]
-        cut.append(found.names.take(found.codes[found.offsets[number] + positions]).to_pylist())
+    batch = tokenize([normalise_text(text) for text in texts], Options(tokenizer="jieba"))
     # The first two are the examples of jieba's own documentation.
-    assert cut == [
+    assert [word_sequence(batch, document) for document in range(len(texts))] == [
         ["我", "来到", "北京", "清华大学", "很", "好"],
         ["他", "来到", "了", "网易", "杭研", "大厦"],
         ["iphone", "很", "好", "用", "2019"],
@@ -78,56 +81,38 @@ def test_chinese_words_are_cut() -> None:
     ]
 
 
-def test_a_tokenizer_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_documents_terms_do_not_depend_on_other_documents() -> None:
+    together = tokenize(NORMALISED, Options())
+    for document, text in enumerate(NORMALISED):
+        alone = tokenize([text], Options())
+        own = slice(together.offsets[document], together.offsets[document + 1])
+        assert together.term_ids[together.indices[own]].tolist() == alone.term_ids[alone.indices].tolist()
+
+
+def test_an_unknown_or_missing_tokenizer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"features\.tokenizer must be pattern or jieba, not mecab"):
-        tokenizer.Options(tokenizer="mecab")
-    monkeypatch.setattr(jieba_tokenizer, "installed", lambda: False)
+        Options(tokenizer="mecab")
+    monkeypatch.setattr(jieba_tokenizer, "is_installed", lambda: False)
     with pytest.raises(ValueError, match="pip install jieba"):
-        tokenizer.Options(tokenizer="jieba")
-
-
-def test_word_characters_are_those_of_re() -> None:
-    everything = "".join(map(chr, range(0x110000)))
-    expected = np.zeros(0x110000, np.bool_)
-    expected[[match.start() for match in re.finditer(r"\w", everything)]] = True
-    assert np.array_equal(tokenizer._word_characters(0x110000), expected)
-
-
-def test_a_documents_terms_do_not_depend_on_its_neighbours() -> None:
-    texts = [tokenizer.normalise(text) for text in TEXTS]
-    together = tokenizer.terms(texts, tokenizer.Options())
-    for number, text in enumerate(texts):
-        alone = tokenizer.terms([text], tokenizer.Options())
-        own = slice(together.offsets[number], together.offsets[number + 1])
-        assert together.ids[together.codes[own]].tolist() == alone.ids[alone.codes].tolist()
-
-
-@pytest.mark.parametrize(
-    ("raw", "clean"),
-    [("e\u0301", "é"), ("a\x00b\x9fc", "abc"), (" a\t\n\u2003b ", "a b"), ("\x07", ""), ("a\x85b", "a b")],
-)
-def test_normalise(raw: str, clean: str) -> None:
-    assert tokenizer.normalise(raw) == clean
-    assert tokenizer.normalise(clean) == clean
-
-
-def test_normalising_all_at_once_is_normalising_each() -> None:
-    edges = ["", " ", "a", " a", "a ", "a b", "a  b", "a\tb", "a\x7fb", "a\u00a0b", "~", "", "x"]
-    texts = pa.array([*TEXTS, *edges, "a b c"] * 3)
-    for part in (texts, texts.slice(2, 17), texts.slice(0, 0), pa.array(["clean already", ""])):
-        assert tokenizer.normalised(part).to_pylist() == [tokenizer.normalise(text) for text in part.to_pylist()]
-
-
-def test_unique_is_numpys() -> None:
-    draw = np.random.default_rng(0)
-    for values in (draw.integers(0, 9, 99), draw.integers(0, 2**62, 99), np.zeros(0, np.int64)):
-        for mine, theirs in zip(
-            tokenizer._unique(values), np.unique(values, return_inverse=True, return_counts=True), strict=True
-        ):
-            assert np.array_equal(mine, theirs)
+        Options(tokenizer="jieba")
 
 
 @pytest.mark.parametrize("pattern", ["(", "(a)(b)"])
-def test_a_bad_pattern_is_refused(pattern: str) -> None:
+def test_a_pattern_that_is_invalid_or_has_two_groups_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"features\.pattern"):
-        tokenizer.Options(pattern=pattern)
+        Options(pattern=pattern)
+
+
+def test_word_characters_are_those_of_re() -> None:
+    all_characters = "".join(map(chr, range(CODE_POINTS)))
+    expected = np.zeros(CODE_POINTS, np.bool_)
+    expected[[match.start() for match in re.finditer(r"\w", all_characters)]] = True
+    assert np.array_equal(word_characters(CODE_POINTS), expected)
+
+
+def test_unique_agrees_with_numpy() -> None:
+    generator = np.random.default_rng(0)
+    for values in (generator.integers(0, 9, 99), generator.integers(0, 2**62, 99), np.zeros(0, np.int64)):
+        expected = np.unique(values, return_inverse=True, return_counts=True)
+        for actual, reference in zip(unique(values), expected, strict=True):
+            assert np.array_equal(actual, reference)

@@ -1,15 +1,16 @@
-"""A file system that is away or full: one sentence, where a traceback of Hadoop's would hide it, and exit status 1.
+"""Outages: a file system that is away or full is reported in one sentence, where Hadoop's traceback would hide it.
 
-Not the user's mistake: the same command goes through once the file system is well again.
+An outage is not the user's mistake: the exit status is 1, and the same command succeeds once the file system is back.
 """
 
 from collections.abc import Iterator
 
 from pipelines.errors import Outage
 
-# Signs in what the JVM's client and hdfs-native say, and what a user is told. The first that is found counts, since the
-# text of an exception holds those of its causes. "Connection refused" alone is no sign: ranks say so of each other.
-TROUBLES = (
+# Signs in the messages of the JVM's client and of hdfs-native, and what the user is told. The first entry that matches
+# wins, since the text of an exception contains those of its causes. "Connection refused" alone is no sign: ranks say
+# it of each other.
+OUTAGES = (
     (
         ("SafeModeException", "is in safe mode"),
         "HDFS is in safe mode, in which nothing can be written (hdfs dfsadmin -safemode get)",
@@ -34,16 +35,16 @@ TROUBLES = (
 )
 
 
-def told(error: BaseException) -> str | None:
-    """The trouble that `error` comes of; None where it comes of nothing of the kind."""
+def describe_outage(error: BaseException) -> str | None:
+    """The outage that caused `error`, in one sentence; None if no outage did."""
     if isinstance(error, Outage):
         return str(error)
-    said = "\n".join(f"{type(each).__name__}: {each}" for each in _chain(error))
-    return next((trouble for signs, trouble in TROUBLES if any(sign in said for sign in signs)), None)
+    messages = "\n".join(f"{type(each).__name__}: {each}" for each in _with_causes(error))
+    return next((description for signs, description in OUTAGES if any(sign in messages for sign in signs)), None)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and what it was raised from or while; a chain may bite its own tail."""
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those that it was raised from or during; such a chain may be circular."""
     seen: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and following not in seen:
