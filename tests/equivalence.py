@@ -165,7 +165,8 @@ def steps(out: Path, data: Path) -> list[Step]:
     bundles = {name: [f"{out}/lake/{name}/bundles/{run}" for run in runs] for name, runs in BUNDLES.items()}
     r8 = ("source=r8", f"source.path={data}/r8", "train.seed=7")
     chinese = ("source=reviews_zh", f"source.path={data}/reviews_zh", "features=characters", "train.seed=7")
-    own = ("source=files", "source.label=label", "split.test=0.4", "train.seed=7")
+    own = ("source=files", "source.label=label", "split.test=0.4")
+    trained = ("run=mlp", "train.epochs=2", "train.seed=7")
     first, second, third, fourth = (f"source.path={INPUTS}/batches/{number}" for number in range(1, 5))
     parts = ",".join(path for path in bundles["r8"] if path.endswith(("logistic", "textcnn")))
     plan = [
@@ -178,7 +179,7 @@ def steps(out: Path, data: Path) -> list[Step]:
         ("files-evaluate", "evaluate", (*own, first, "source.format=csv", f"bundle={bundles['bbc'][0]}")),
         ("files-featurize", "featurize", (*own, second, "source.format=json")),
         ("files-clean", "clean", (*own, third, "source.format=csv")),
-        ("files-mlp", "train", (*own, fourth, "source.format=csv", "model=mlp", "run=mlp", "train.epochs=2")),
+        ("files-mlp", "train", (*own, fourth, "source.format=csv", "model=mlp", *trained)),
         ("files-maintain", "maintain", ("source=files", first, "maintain.retention_hours=0")),
         ("r8-maintain", "maintain", ("source=r8", "maintain.retention_hours=0")),
     ]

@@ -28,10 +28,13 @@ def main(job: str, run: Job, summary: str, *, show: Callable[[dict[str, Any]], s
     1 anything else.
     """
     arguments = sys.argv[1:]
-    if any(argument in ("-h", "--help", "help") for argument in arguments):
-        print(help_text(job, summary))
-        sys.exit(0)
     stderr.separate()
+    if any(argument in ("-h", "--help", "help") for argument in arguments):
+        try:
+            print(help_text(job, summary, arguments))
+        except UserError as error:
+            _leave(2, f"textmill: {error}")
+        sys.exit(0)
     # Spark's Python side logs each error as one line of JSON besides raising it; the traceback is enough.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGINT, interrupted)
@@ -69,7 +72,7 @@ def readable(result: dict[str, Any], indent: str = "") -> str:
 
 
 def _run(job: str, run: Job, arguments: list[str]) -> dict[str, Any]:
-    config = load(arguments)
+    config = load(arguments, job)
     began = time.monotonic()
     spark = session.start(job)
     signal.signal(signal.SIGINT, interrupted)  # Spark has set its own
