@@ -3,7 +3,7 @@
 .PHONY: help setup train test check cluster cluster-stop test-cluster pack faults faults-cluster bench data
 # What another Spark or Python on this machine may have set would lead past .venv.
 unexport SPARK_HOME SPARK_CONF_DIR PYTHONPATH PYTHONHOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON
-PYTHON ?= python3.11
+PYTHON ?=
 ARGS ?=
 BIN := .venv/bin
 # The activated environment, for a command that starts Spark.

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Packs what executors need that have none of our packages: build/textmill-env.tar.gz, an environment for
 # `spark-submit --archives`, and build/textmill.zip, our code alone for executors that have the libraries already.
-# Called by `make pack`, from the project's folder. The nodes need the same Python 3.11 in the same place.
+# Called by `make pack`, from the project's folder. The nodes need the same Python in the same place.
 set -euo pipefail
 
 fail() { echo "pack: $*" >&2; exit 2; }
 
-python=${PYTHON:-python3.11}
+python=${PYTHON:-.venv/bin/python}
 log=build/pack.log
 mkdir -p build
 stamp=build/textmill-env.tar.gz

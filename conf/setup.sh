@@ -5,23 +5,33 @@ set -euo pipefail
 
 fail() { echo "setup: $*" >&2; exit 2; }
 
-# An older, newer or missing number N, for a sentence: age N WANTED
-age() { if [ "$1" -lt "$2" ]; then echo "too old"; else echo "too new"; fi; }
+# The minor versions of Python 3 and the versions of Java that fit; pyproject.toml has the former too.
+oldest=11 newest=14
+javas="17 21"
+name_one="name one: make setup PYTHON=/path/to/python3.$oldest"
 
-python=${PYTHON:-python3.11}
 # Running it, not looking for it: pyenv leaves commands that exist and only say that they do not.
-found=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
-  fail "$python is not found: install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11"
-[ "$found" = 3.11 ] ||
-  fail "$python is Python $found, $(age "${found#*.}" 11): 3.11 is needed; name one: make setup PYTHON=/path/to/python3.11"
+version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
+fits() { case $1 in 3.*) [ "${1#3.}" -ge $oldest ] && [ "${1#3.}" -le $newest ] ;; *) false ;; esac; }
+
+python=${PYTHON:-}
+if [ -z "$python" ]; then
+  for candidate in python3.{11..14} python3; do
+    if fits "$(version "$candidate")"; then python=$candidate && break; fi
+  done
+  [ -n "$python" ] || fail "no Python 3.$oldest to 3.$newest is found: install python3.$oldest, or $name_one"
+fi
+python_is=$(version "$python") || fail "$python is not found: install Python 3.$oldest to 3.$newest, or $name_one"
+fits "$python_is" || fail "$python is Python $python_is: 3.$oldest to 3.$newest is needed; $name_one"
 
 # As Spark itself chooses it.
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 said=$("$java" -version 2>&1) ||
-  fail "$java is not found: install a Java 17 runtime (openjdk-17-jre-headless), or set JAVA_HOME to one"
+  fail "$java is not found: install a Java ${javas/ / or } runtime (openjdk-17-jre-headless), or set JAVA_HOME to one"
 # Java 8 calls itself 1.8.
-found=$(sed -nE 's/.*version "(1\.)?([0-9]+).*/\2/p' <<<"$said" | head -n 1)
-[ "${found:=0}" = 17 ] || fail "$java is Java $found, $(age "$found" 17): 17 is needed; set JAVA_HOME to one"
+java_is=$(sed -nE 's/.*version "(1\.)?([0-9]+).*/\2/p' <<<"$said" | head -n 1)
+[[ " $javas " == *" ${java_is:-unknown} "* ]] ||
+  fail "$java is Java ${java_is:-unknown}: ${javas/ / or } is needed; set JAVA_HOME to one"
 
 stamp=.venv/.complete
 if [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt conf/setup.sh ]; then exit 0; fi
@@ -31,7 +41,7 @@ log=build/setup.log
 mkdir -p build
 rm -f "$stamp"
 "$python" -m venv --clear .venv >"$log" 2>&1 ||
-  fail "$python cannot make a virtual environment: install its venv module (python3.11-venv); the log is $log"
+  fail "$python cannot make a virtual environment: install its venv module (python$python_is-venv); the log is $log"
 
 echo "setup: installing the dependencies into .venv (one to five minutes; the log is $log)" >&2
 # pip takes the CPU build of torch where PIP_FIND_LINKS offers it.

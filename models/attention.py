@@ -14,21 +14,20 @@ from torch.nn.functional import scaled_dot_product_attention
 from models.dataset.inputs import Inputs
 from models.parts.layers import WordVectors, highest, mean
 from models.parts.option_checks import check
+from models.parts.settings import setting
 
 READS = ("words",)
 
 
 @dataclass(frozen=True)
 class Options:
-    """`length`: words of a document that are read; `embedding`: width of their vectors; `heads`: of equal parts of it;
-    `dropout`: of vectors and pooled values.
-    """
+    """The `model.*` keys of `attention`."""
 
-    length: int = 400
-    embedding: int = 200
-    heads: int = 4
-    dropout: float = 0.5
-    word_dropout: float = 0.3
+    length: int = setting(400, "Words of a document that are read, from its start.")
+    embedding: int = setting(200, "Width of the word vectors.")
+    heads: int = setting(4, "Attention heads, which share the embedding's width equally.")
+    dropout: float = setting(0.5, "Share of the word vectors' and of the pooled values that training drops.")
+    word_dropout: float = setting(0.3, "Share of the words that training replaces with the unknown word.")
 
     def __post_init__(self) -> None:
         check("model", self, above_0=["length", "embedding", "heads"], shares=["dropout", "word_dropout"])

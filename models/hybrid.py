@@ -10,7 +10,7 @@ widths, R branches, C classes.
 """
 # ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from models.attention import SelfAttention
 from models.dataset.inputs import Bags, Inputs
 from models.parts.layers import WordVectors, highest, mean
 from models.parts.option_checks import check
+from models.parts.settings import setting
 from models.textcnn import check_widths
 
 READS = ("bags", "words")
@@ -26,20 +27,17 @@ READS = ("bags", "words")
 
 @dataclass(frozen=True)
 class Options:
-    """`length`: words of a document that are read; `hidden`: width of the layer over TF-IDF; `embedding`: of the word
-    vectors; `heads`: of the attention; `widths` and `filters`: of the convolutions; `dropout`: of each branch's values;
-    `branch_dropout`: share of the branches that is left out, never all of a document's.
-    """
+    """The `model.*` keys of `hybrid`."""
 
-    length: int = 400
-    hidden: int = 256
-    embedding: int = 128
-    heads: int = 4
-    widths: list[int] = field(default_factory=lambda: [1, 3, 5])
-    filters: int = 128
-    dropout: float = 0.5
-    word_dropout: float = 0.3
-    branch_dropout: float = 0.3
+    length: int = setting(400, "Words of a document that are read, from its start.")
+    hidden: int = setting(256, "Width of the hidden layer over the TF-IDF weights.")
+    embedding: int = setting(128, "Width of the word vectors.")
+    heads: int = setting(4, "Attention heads, which share the embedding's width equally.")
+    widths: list[int] = setting([1, 3, 5], "Words that each kind of convolution sees at once, odd numbers.")
+    filters: int = setting(128, "Convolution filters of each width.")
+    dropout: float = setting(0.5, "Share of each branch's values that training drops.")
+    word_dropout: float = setting(0.3, "Share of the words that training replaces with the unknown word.")
+    branch_dropout: float = setting(0.3, "Share of the branches that training drops, never all of a document's.")
 
     def __post_init__(self) -> None:
         check(

@@ -4,29 +4,28 @@ Dimensions: B images, H x W pixels of C channels; F filters, D the dense layer's
 """
 # ruff: noqa: N806  (a tensor's name ends in its dimensions)
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from models.dataset.images import MODES
 from models.dataset.inputs import Inputs
 from models.parts.option_checks import check
+from models.parts.settings import setting
 
 READS = ("image",)
 
 
 @dataclass(frozen=True)
 class Options:
-    """`height`, `width`: what images are scaled to; `channels`: 1 (grey) or 3; `filters`: of the two convolutions, of
-    3 x 3 pixels each; `dense`: width of the layer above them; `dropout`: of its inputs and outputs.
-    """
+    """The `model.*` keys of `imagecnn`."""
 
-    height: int = 28
-    width: int = 28
-    channels: int = 1
-    filters: list[int] = field(default_factory=lambda: [32, 64])
-    dense: int = 128
-    dropout: float = 0.3
+    height: int = setting(28, "Height in pixels that images are scaled to.")
+    width: int = setting(28, "Width in pixels that images are scaled to.")
+    channels: int = setting(1, "Colour channels: 1 for grey images, 3 for colour.")
+    filters: list[int] = setting([32, 64], "Filters of the first and of the second convolution.")
+    dense: int = setting(128, "Width of the dense layer above the convolutions.")
+    dropout: float = setting(0.3, "Share of the dense layer's inputs and outputs that training drops.")
 
     def __post_init__(self) -> None:
         check("model", self, above_0=["dense"], shares=["dropout"])

@@ -15,7 +15,7 @@ READS = ("bags",)
 
 @dataclass(frozen=True)
 class Options:
-    """Logistic regression has no settings of its own."""
+    """Logistic regression has no `model.*` keys."""
 
 
 class Model(nn.Module):

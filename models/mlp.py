@@ -4,12 +4,13 @@ Dimensions: B documents, H the first layer's width, C classes.
 """
 # ruff: noqa: N806  (a tensor's name ends in its dimensions)
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from models.dataset.inputs import Inputs
 from models.parts.option_checks import check
+from models.parts.settings import setting
 
 READS = ("bags",)
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -22,11 +23,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """`hidden`: the width of each hidden layer; `dropout`: the share of their outputs dropped in training."""
+    """The `model.*` keys of `mlp`."""
 
-    hidden: list[int] = field(default_factory=lambda: [256])
-    activation: str = "relu"
-    dropout: float = 0.5
+    hidden: list[int] = setting([256], "Width of each hidden layer, the first one first.")
+    activation: str = setting("relu", "Activation of the hidden layers: relu, tanh, sigmoid or gelu.")
+    dropout: float = setting(0.5, "Share of the hidden layers' outputs that training drops.")
 
     def __post_init__(self) -> None:
         check("model", self, shares=["dropout"])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.dataset.inputs import Inputs, Words
 from models.parts.layers import WordVectors, highest, mean
 from models.parts.option_checks import check
+from models.parts.settings import setting
 
 READS = ("words",)
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -23,19 +24,16 @@ CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 @dataclass(frozen=True)
 class Options:
-    """`length`: words of a document that are read; `embedding`: width of their vectors; `cell`: rnn, gru or lstm;
-    `hidden`: width of the state of a direction; `directions`: 1 or 2; `layers`: one above another; `dropout`: of
-    vectors and pooled states.
-    """
+    """The `model.*` keys of `rnn`."""
 
-    length: int = 400
-    embedding: int = 128
-    cell: str = "lstm"
-    hidden: int = 128
-    directions: int = 2
-    layers: int = 1
-    dropout: float = 0.5
-    word_dropout: float = 0.3
+    length: int = setting(400, "Words of a document that are read, from its start.")
+    embedding: int = setting(128, "Width of the word vectors.")
+    cell: str = setting("lstm", "Kind of recurrent cell: rnn, gru or lstm.")
+    hidden: int = setting(128, "Width of the state, of each direction.")
+    directions: int = setting(2, "Reading directions: 1 for forwards, 2 for both.")
+    layers: int = setting(1, "Recurrent layers, one above another.")
+    dropout: float = setting(0.5, "Share of the word vectors' and of the pooled states' values that training drops.")
+    word_dropout: float = setting(0.3, "Share of the words that training replaces with the unknown word.")
 
     def __post_init__(self) -> None:
         check("model", self, above_0=["length", "embedding", "hidden", "layers"], shares=["dropout", "word_dropout"])

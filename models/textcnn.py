@@ -4,7 +4,7 @@ Dimensions: B documents, T words of the longest, E the word vectors' width, F fi
 """
 # ruff: noqa: N806  (a tensor's name ends in its dimensions)
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +12,21 @@ from torch import Tensor, nn
 from models.dataset.inputs import Inputs
 from models.parts.layers import WordVectors, highest
 from models.parts.option_checks import check
+from models.parts.settings import setting
 
 READS = ("words",)
 
 
 @dataclass(frozen=True)
 class Options:
-    """`length`: words of a document that are read; `embedding`: width of their vectors; `widths`: words that a filter
-    of each kind sees at once, an odd number; `filters`: of each kind; `dropout`: of pooled values.
-    """
+    """The `model.*` keys of `textcnn`."""
 
-    length: int = 400
-    embedding: int = 200
-    widths: list[int] = field(default_factory=lambda: [1, 3, 5])
-    filters: int = 200
-    dropout: float = 0.5
-    word_dropout: float = 0.3
+    length: int = setting(400, "Words of a document that are read, from its start.")
+    embedding: int = setting(200, "Width of the word vectors.")
+    widths: list[int] = setting([1, 3, 5], "Words that each kind of convolution sees at once, odd numbers.")
+    filters: int = setting(200, "Convolution filters of each width.")
+    dropout: float = setting(0.5, "Share of the pooled values that training drops.")
+    word_dropout: float = setting(0.3, "Share of the words that training replaces with the unknown word.")
 
     def __post_init__(self) -> None:
         check("model", self, above_0=["length", "embedding", "filters"], shares=["dropout", "word_dropout"])

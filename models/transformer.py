@@ -14,6 +14,7 @@ from models.attention import SelfAttention
 from models.dataset.inputs import Inputs
 from models.parts.layers import WordVectors, highest, mean
 from models.parts.option_checks import check
+from models.parts.settings import setting
 
 READS = ("words",)
 POSITIONS = ("learned", "sinusoidal")
@@ -21,19 +22,16 @@ POSITIONS = ("learned", "sinusoidal")
 
 @dataclass(frozen=True)
 class Options:
-    """`length`: words of a document that are read; `embedding`: width of their vectors; `n_layers` of `n_heads`;
-    `feedforward`: width of each layer's inner part; `positions`: learned or sinusoidal; `dropout`: of vectors, of what
-    each part of a layer adds, and of pooled values.
-    """
+    """The `model.*` keys of `transformer`."""
 
-    length: int = 400
-    embedding: int = 128
-    n_layers: int = 1
-    n_heads: int = 4
-    feedforward: int = 256
-    positions: str = "learned"
-    dropout: float = 0.3
-    word_dropout: float = 0.3
+    length: int = setting(400, "Words of a document that are read, from its start.")
+    embedding: int = setting(128, "Width of the word vectors.")
+    n_layers: int = setting(1, "Encoder layers, one above another.")
+    n_heads: int = setting(4, "Attention heads of each layer, which share the embedding's width equally.")
+    feedforward: int = setting(256, "Width of the inner layer of each layer's feed-forward part.")
+    positions: str = setting("learned", "How positions are encoded: learned or sinusoidal.")
+    dropout: float = setting(0.3, "Share of the word vectors, of each part's output and of the pooled values dropped.")
+    word_dropout: float = setting(0.3, "Share of the words that training replaces with the unknown word.")
 
     def __post_init__(self) -> None:
         check(

@@ -5,7 +5,6 @@ Each component owns its `Options`; this module only brings them together.
 """
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, make_dataclass
@@ -14,13 +13,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-from omegaconf import DictConfig, OmegaConf, StringNode
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import MISSING, OmegaConf
 
 from models.dataset.tfidf import Options as TfidfOptions
+from models.parts.settings import described, setting
 from models.storage import addresses
 from models.training.task import Options as TrainOptions
+from pipelines.arguments import conf_files, help_page
+from pipelines.arguments.job_keys import JOBS, jobs_with, listed, nearest
+from pipelines.arguments.values import Value, parse
 from pipelines.errors import UserError
 from pipelines.lakehouse.splits import Split
 from pipelines.readers.locations import DATA
@@ -32,9 +33,9 @@ GROUPS = ("source", "features", "model")
 
 @dataclass(frozen=True)
 class Maintain:
-    """How long `maintain` keeps files that the tables' newest state does not need."""
+    """The `maintain.*` keys."""
 
-    retention_hours: float = 168.0
+    retention_hours: float = setting(168.0, "Hours for which files that were replaced are kept, at most 720.")
 
     def __post_init__(self) -> None:
         # The log's commits, which tell when a file was replaced, are kept for 30 days.
@@ -44,21 +45,27 @@ class Maintain:
 
 @dataclass(frozen=True)
 class Common:
-    """The keys that belong to no group."""
+    """The keys that belong to no section."""
 
-    lake: str = str(DATA / "lake")
-    dataset: str = ""
-    run: str = ""
-    bundle: str = ""
-    output: str = ""
-    report: str = ""
-    snapshot: str = "latest"
-    overlap: str = "wait"  # or leave, where another job has the data set or the run
-    overlap_s: float = 3600.0
-    bundles: list[str] = field(default_factory=list)  # for ensemble
-    models: list[str] = field(default_factory=list)  # these three for compare
-    seeds: int = 1
-    grid: list[str] = field(default_factory=list)
+    lake: str = setting(str(DATA / "lake"), "Folder of all data sets' tables and bundles, local or on HDFS.")
+    dataset: str = setting("", "Name of the data set's folder in the lake; empty for the source's name.")
+    run: str = setting("", "Name of the run, by which a stopped one goes on; empty for a new name.")
+    bundle: str = setting("", "Folder of the trained bundle.", example="data/lake/bbc/bundles/<run>")
+    output: str = setting(
+        "", "Where results go: a Delta table that predict replaces, or a CSV file that compare extends."
+    )
+    report: str = setting("", "File that gets the job's report as JSON, local or on HDFS; empty writes none.")
+    snapshot: str = setting("latest", "Snapshot of the features: its number, or latest.")
+    overlap: str = setting("wait", "What to do while another job has the data set or the run: wait or leave.")
+    overlap_s: float = setting(3600.0, "Longest wait for another job, in seconds.")
+    bundles: list[str] = setting([], "Folders of the bundles to unite, two or more.", example="[<bundle>,<bundle>]")
+    models: list[str] = setting([], "Names of the models to compare.", example="[logistic,mlp]")
+    seeds: int = setting(1, "Trainings of each model, with the seeds 0, 1 and so on.")
+    grid: list[str] = setting(
+        [],
+        "Values to search by validation, each key=value|value; a model takes the keys that it has.",
+        example="[train.lr=1e-3|3e-3]",
+    )
 
 
 @dataclass(frozen=True)
@@ -106,31 +113,55 @@ class Config(Common):
         return self.dataset or getattr(self.source, "dataset", self.names.source)
 
 
-def load(arguments: Iterable[str] = ()) -> Config:
-    """Resolve `arguments` (`key=value` strings) to a `Config`.
+def load(arguments: Iterable[str] = (), job: str = "") -> Config:
+    """Resolve `arguments` (`key=value` strings) to a `Config`; with a `job`, they must be keys of that job.
 
     Raises:
-        UserError: an unknown key or name (the nearest is named), a wrong type, a value out of its range.
+        UserError: an unknown key or name (the nearest is named), one of another job or member, a wrong type, a value
+            out of its range, or no value for a key without a default.
     """
     given = tuple(arguments)
     pairs = [_pair(argument) for argument in given]
-    defaults = _yaml(CONF / "default.yaml")
-    names = _names(defaults, pairs)
-    schema = _schema(names)
-    settings = [(key, value) for key, value in pairs if key not in GROUPS]
-    known = list(_keys(schema))
-    for key, _ in settings:
-        _check_key(key, known)
+    names = _names(pairs)
+    known = settings_of(names)
+    for key, _ in pairs:
+        _check_key(key, known, names, job)
+    values = OmegaConf.create({})
+    for key, text in pairs:
+        if key not in GROUPS:
+            OmegaConf.update(values, key, _value(key, text, known[key]), force_add=True)
+    merged = OmegaConf.merge(_merged(names), values)
+    for key in (*sorted(OmegaConf.missing_keys(merged)), *(JOBS[job].required if job else ())):
+        if OmegaConf.select(merged, key) in (None, "", []):
+            raise UserError(f"{key} is needed and has no default: {described(known[key], 'meaning')}")
     try:
-        layers = [_group_file(group, getattr(names, group)) for group in GROUPS]
-        merged = OmegaConf.merge(schema, _without_groups(defaults), *layers, _dotted(schema, settings))
         resolved = OmegaConf.to_object(merged)
-    except MissingMandatoryValue as error:
-        raise UserError(f"{_missing(merged)} is needed and has no default") from error
-    except (OmegaConfBaseException, ValueError) as error:
-        raise UserError(_first_line(error)) from error
-    values = {item.name: getattr(resolved, item.name) for item in dataclasses.fields(resolved)}  # type: ignore[arg-type]
-    return Config(**values, names=names, arguments=given)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    found = {item.name: getattr(resolved, item.name) for item in dataclasses.fields(resolved)}  # type: ignore[arg-type]
+    return Config(**found, names=names, arguments=given)
+
+
+def help_text(job: str, summary: str, arguments: Iterable[str] = ()) -> str:
+    """What `--help` prints: the keys of a job, as they are with the members that the arguments choose."""
+    pairs = [(key, value) for key, sign, value in (argument.partition("=") for argument in arguments) if sign]
+    names = _names(pairs)
+    plain: Any = OmegaConf.to_container(_merged(names))
+    keys = []
+    for key, item in settings_of(names).items():
+        section, _, name = key.rpartition(".")
+        value = plain[section][name] if section else plain[name]
+        keys.append(help_page.Key(key, item, value, missing=value == MISSING))
+    choices = [help_page.Choice(group, getattr(names, group), members(group)) for group in GROUPS]
+    return help_page.help_text(job, summary, choices, keys)
+
+
+def settings_of(names: Names) -> "dict[str, dataclasses.Field[Any]]":
+    """Each key of the configuration with the chosen members, and the field that describes it."""
+    found = {item.name: item for item in dataclasses.fields(Common)}
+    for section, kind in _sections(names).items():
+        found |= {f"{section}.{item.name}": item for item in dataclasses.fields(kind)}
+    return found
 
 
 def members(group: str) -> list[str]:
@@ -144,27 +175,6 @@ def component(group: str, name: str) -> ModuleType:
     return import_module(places[group] + name) if group in places else tokenizer
 
 
-def help_text(job: str, summary: str) -> str:
-    """What `--help` prints: usage, groups with their names, keys with their defaults."""
-    names = _names(_yaml(CONF / "default.yaml"), [])
-    config = load()
-    lines = [f"usage: spark-submit pipelines/{job}.py [key=value ...]", "", summary, "", "groups:"]
-    for group in GROUPS:
-        lines.append(f"  {group}={'|'.join(members(group))}  (default: {getattr(names, group)})")
-    lines += ["", "keys, with the values they have now:"]
-    for key in _keys(_schema(names)):
-        value: Any = config
-        for part in key.split("."):
-            value = getattr(value, part)
-        lines.append(f"  {key}={value if value is not None else ''}")
-    for group in ("source", "model"):
-        for name in members(group):
-            if name != getattr(names, group):
-                keys = " ".join(item.name for item in dataclasses.fields(component(group, name).Options))
-                lines.append(f"  with {group}={name}, {group}.*: {keys}")
-    return "\n".join(lines)
-
-
 def _pair(argument: str) -> tuple[str, str]:
     key, sign, value = argument.partition("=")
     if not sign or not key:
@@ -172,100 +182,60 @@ def _pair(argument: str) -> tuple[str, str]:
     return key.strip(), value
 
 
-def _names(defaults: DictConfig, pairs: Sequence[tuple[str, str]]) -> Names:
+def _names(pairs: Sequence[tuple[str, str]]) -> Names:
+    defaults = conf_files.read(CONF / "default.yaml")
     chosen = {group: str(defaults[group]) for group in GROUPS}
     for key, value in pairs:
         if key in GROUPS:
             if value not in members(key):
-                raise UserError(f"no {key} is named '{value}'{_nearest(value, members(key))}")
+                raise UserError(f"no {key} is named '{value}'{nearest(value, members(key))}")
             chosen[key] = value
     return Names(**chosen)
 
 
-def _schema(names: Names) -> DictConfig:
-    """A structured configuration with the chosen components' own options in it."""
+def _sections(names: Names) -> dict[str, Any]:
+    """The dataclass of each section; those of the groups are the chosen members' own."""
     options = {group: component(group, getattr(names, group)).Options for group in GROUPS}
-    sections: dict[str, Any] = options | {
-        "split": Split,
-        "tfidf": TfidfOptions,
-        "train": TrainOptions,
-        "maintain": Maintain,
-    }
-    fields = [(name, kind, field(default_factory=kind)) for name, kind in sections.items()]
-    return OmegaConf.structured(make_dataclass("Settings", fields, bases=(Common,), frozen=True))  # type: ignore[no-any-return]
+    return options | {"split": Split, "tfidf": TfidfOptions, "train": TrainOptions, "maintain": Maintain}
 
 
-def _keys(node: DictConfig, prefix: str = "") -> Iterable[str]:
-    for name in map(str, node):
-        child = node._get_node(name)
-        if isinstance(child, DictConfig):
-            yield from _keys(child, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
+def _merged(names: Names) -> Any:
+    """The defaults of the dataclasses, then those of the files of `conf/`."""
+    fields = [(name, kind, field(default_factory=kind)) for name, kind in _sections(names).items()]
+    schema = OmegaConf.structured(make_dataclass("Settings", fields, bases=(Common,), frozen=True))
+    known = settings_of(names)
+    merged = conf_files.merge(schema, CONF / "default.yaml", known, without=GROUPS)
+    for group in GROUPS:
+        # A group's file is merged at the root, so that it may set other sections (a model its `train.*`) too.
+        merged = conf_files.merge(merged, CONF / group / f"{getattr(names, group)}.yaml", known)
+    return merged
 
 
-def _check_key(key: str, known: list[str]) -> None:
-    if key not in known:
-        raise UserError(f"unknown key '{key}'{_nearest(key, known + list(GROUPS))}")
+def _check_key(key: str, known: Iterable[str], names: Names, job: str) -> None:
+    """Raise UserError for a key that the job, the chosen members, or the whole configuration does not have."""
+    group, _, name = key.partition(".")
+    owners = _owners(group, name) if key not in known and group in GROUPS else []
+    if key not in known and key not in GROUPS and not owners:
+        own = [other for other in (*known, *GROUPS) if not job or JOBS[job].accepts(other)]
+        raise UserError(f"unknown key '{key}'{nearest(key, own)}")
+    if job and not JOBS[job].accepts(key):
+        raise UserError(f"{key} belongs to {listed(jobs_with(key))}, not to {job}")
+    if owners:
+        instead = f"; write 'grid=[{key}=...]', which only they take" if job == "compare" else ""
+        raise UserError(f"{key} belongs to {group}={listed(owners)}, not to {getattr(names, group)}{instead}")
 
 
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean '{near[0]}'?"
-    return f"; known are {', '.join(known)}" if len(known) <= 12 else "; --help lists the keys"
+def _owners(group: str, name: str) -> list[str]:
+    """The members of a group whose options have a field of this name."""
+    return [
+        member
+        for member in members(group)
+        if name in {item.name for item in dataclasses.fields(component(group, member).Options)}
+    ]
 
 
-def _dotted(schema: DictConfig, settings: Sequence[tuple[str, str]]) -> DictConfig:
-    """The arguments as a configuration: text where text is wanted, letter by letter; YAML elsewhere."""
-    result = OmegaConf.create({})
-    for key, value in settings:
-        if "${" in value or value == "???":  # OmegaConf would read these as other than text
-            raise UserError(f"{key} may not hold '${{', nor be '???'")
-        found = _text(value) if _wants_text(schema, key) else _parsed(key, value)
-        OmegaConf.update(result, key, found, force_add=True)
-    return result
-
-
-def _wants_text(schema: DictConfig, key: str) -> bool:
-    parent, _, name = key.rpartition(".")
-    node = OmegaConf.select(schema, parent) if parent else schema
-    return isinstance(node._get_node(name), StringNode)
-
-
-def _text(value: str) -> str | None:
-    """`null` takes a value away."""
-    return None if value == "null" else value
-
-
-def _parsed(key: str, value: str) -> Any:
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"{key}: cannot read {value!r}") from error
-
-
-def _yaml(path: Path) -> DictConfig:
-    node = OmegaConf.load(path)
-    assert isinstance(node, DictConfig), f"{path} is not a mapping"
-    return node
-
-
-def _group_file(group: str, name: str) -> DictConfig:
-    """A group's file is merged at the root, so that it may set other sections (a model its `train.*`) too."""
-    return _yaml(CONF / group / f"{name}.yaml")
-
-
-def _without_groups(defaults: DictConfig) -> DictConfig:
-    kept = {str(key): value for key, value in defaults.items() if key not in GROUPS}
-    return OmegaConf.create(kept)
-
-
-def _missing(merged: Any) -> str:
-    return ", ".join(sorted(OmegaConf.missing_keys(merged)))
-
-
-def _first_line(error: Exception) -> str:
-    message = str(error).strip().splitlines()[0]
-    key = getattr(error, "full_key", None)
-    return f"{key}: {message}" if key else message
+def _value(key: str, text: str, item: "dataclasses.Field[Any]") -> Value:
+    value = parse(key, text, item)
+    if "${" in text or MISSING in (value if isinstance(value, list) else [value]):
+        raise UserError(f"{key} may not hold '${{', nor be '???'")  # which OmegaConf would read as other than text
+    return value

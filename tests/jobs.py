@@ -40,6 +40,11 @@ def start(
 
 
 def small(tmp_path: Path) -> list[str]:
+    """A training on `little_text`, of three epochs."""
+    return [*little_text(tmp_path), "train.epochs=3"]
+
+
+def little_text(tmp_path: Path) -> list[str]:
     """A source of a hundred documents, and a lake."""
     if not (tmp_path / "in").exists():
         write_json(tmp_path / "in" / "a.json", [*documents(100), [1]])
@@ -49,7 +54,6 @@ def small(tmp_path: Path) -> list[str]:
         f"source.path={tmp_path}/in",
         "source.format=json",
         "source.label=label",
-        "train.epochs=3",
     ]
 
 

@@ -14,6 +14,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipelines import featurize, train
+from pipelines.arguments.job_keys import JOBS as JOB_KEYS
 from pipelines.config import load
 from tests.conftest import last_json
 from tests.jobs import assert_gone, small, start, wait_for, weights_of
@@ -66,7 +67,8 @@ def kill(field: Path, job: str, arguments: list[str], stage: str, moment: float)
     killed = load(arguments).dataset
     if job == "train":  # its tables are there, and its run goes on where it was
         shutil.copytree(field / "lake" / "featurize", field / "lake" / killed)
-    running = start(job, arguments, field / f"{killed}.err")
+    own = [argument for argument in arguments if JOB_KEYS[job].accepts(argument.partition("=")[0])]
+    running = start(job, own, field / f"{killed}.err")
     wait_for(field / f"{killed}.err", stage, running)
     time.sleep(moment)
     os.killpg(running.pid, signal.SIGKILL)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs import ROOT, environment, small
+from tests.jobs import ROOT, environment, little_text
 
 ENTRYPOINT = ROOT / "conf" / "kubernetes" / "entrypoint.sh"
 POD = {
@@ -86,7 +86,7 @@ def test_delta_among_sparks_jars_needs_no_packages(tmp_path: Path) -> None:
     script.write_text(WHICH)
     jars = spark_submit(script).split("JARS ", 1)[1].split()[0].replace("file://", "").replace(",", ":")
     options = ["--conf", "spark.jars.packages=", "--driver-class-path", jars]
-    assert '"status": "done"' in spark_submit(*options, ROOT / "pipelines" / "ingest.py", *small(tmp_path))
+    assert '"status": "done"' in spark_submit(*options, ROOT / "pipelines" / "ingest.py", *little_text(tmp_path))
 
 
 def spark_submit(*words: str | Path) -> str:

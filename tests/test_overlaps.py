@@ -25,7 +25,7 @@ from pipelines.tracking.reports import Report
 from pipelines.tracking.run_log import RunLog
 from tests import commits
 from tests.conftest import documents, last_json, opened, versions, write_json
-from tests.jobs import ROOT, environment, small, start, submit, wait_for, weights_of
+from tests.jobs import ROOT, environment, little_text, small, start, submit, wait_for, weights_of
 from tests.test_kills import assert_equal_lakes
 
 pytestmark = pytest.mark.submit
@@ -41,7 +41,7 @@ def ended(running: subprocess.Popen[bytes], errors: Path) -> dict[str, object]:
 
 def test_of_two_drivers_one_waits_and_nothing_is_done_twice(spark: SparkSession, tmp_path: Path) -> None:
     once = featurize.run(spark, load([*small(tmp_path), "dataset=once"])).to_dict()
-    running = [start("featurize", [*small(tmp_path), "dataset=twice"], tmp_path / f"{name}.err") for name in "ab"]
+    running = [start("featurize", [*little_text(tmp_path), "dataset=twice"], tmp_path / f"{name}.err") for name in "ab"]
     reports = [ended(job, tmp_path / f"{name}.err") for job, name in zip(running, "ab", strict=True)]
     assert sorted(str(report["status"]) for report in reports) == ["done", "unchanged"]
     (done,) = (report for report in reports if report["status"] == "done")
@@ -97,7 +97,7 @@ def test_a_training_goes_on_while_the_files_that_it_reads_are_replaced(spark: Sp
 
 
 def test_leaving_is_status_75_and_a_killed_holder_is_in_nobodys_way(spark: SparkSession, tmp_path: Path) -> None:
-    arguments = small(tmp_path)
+    arguments = little_text(tmp_path)
     holder = start("featurize", arguments, tmp_path / "err")
     wait_for(tmp_path / "err", "ingest: batch", holder)
     os.killpg(holder.pid, signal.SIGSTOP)  # a holder for as long as this takes

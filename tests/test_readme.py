@@ -120,7 +120,7 @@ def test_each_key_of_the_table_is_one() -> None:
     rows = re.findall(r"(?m)^\| (`.*?) \|", README.split("\n## Your own files\n")[1].split("\n## ")[0])
     keys = re.findall(r"`([a-z_]+(?:\.[a-z_{},]+)?)`", " ".join(rows))
     assert len(keys) > 12
-    known = set(configuration._keys(configuration._schema(configuration.Names("files", "words", "mlp"))))
+    known = set(configuration.settings_of(configuration.Names("files", "words", "mlp")))
     named = {
         f"{key.split('.')[0]}.{part}" if "." in key else key
         for key in keys

@@ -77,16 +77,17 @@ def machine(tmp_path: Path) -> Machine:
 @pytest.mark.parametrize(
     ("command", "script", "said"),
     [
-        ("python3.11", None, "python3.11 is not found: install Python 3.11"),
-        ("python3.11", PYENV, "python3.11 is not found: install Python 3.11"),
-        ("python3.11", PYTHON.format(version="3.9"), "is Python 3.9, too old: 3.11 is needed"),
-        ("python3.11", PYTHON.format(version="3.13"), "is Python 3.13, too new: 3.11 is needed"),
-        ("java", None, "java is not found: install a Java 17"),
-        ("java", JAVA.format(version="1.8.0_392"), "is Java 8, too old: 17 is needed"),
-        ("java", JAVA.format(version="11.0.2"), "is Java 11, too old: 17 is needed"),
-        ("java", JAVA.format(version="21"), "is Java 21, too new: 17 is needed"),
+        ("python3.11", None, "no Python 3.11 to 3.14 is found: install python3.11, or name one"),
+        ("python3.11", PYENV, "no Python 3.11 to 3.14 is found: install python3.11, or name one"),
+        ("python3.11", PYTHON.format(version="3.9"), "no Python 3.11 to 3.14 is found"),
+        ("java", None, "java is not found: install a Java 17 or 21 runtime"),
+        ("java", JAVA.format(version="1.8.0_392"), "java is Java 8: 17 or 21 is needed; set JAVA_HOME to one"),
+        ("java", JAVA.format(version="11.0.2"), "java is Java 11: 17 or 21 is needed"),
+        ("java", JAVA.format(version="18.0.1"), "java is Java 18: 17 or 21 is needed"),
+        ("java", JAVA.format(version="25"), "java is Java 25: 17 or 21 is needed"),
+        ("java", "#!/usr/bin/env bash\necho nothing\n", "java is Java unknown: 17 or 21 is needed"),
     ],
-    ids=["no-python", "pyenv-shim", "python-3.9", "python-3.13", "no-java", "java-8", "java-11", "java-21"],
+    ids=["no-python", "pyenv-shim", "python-3.9", "no-java", *(f"java-{name}" for name in (8, 11, 18, 25, "unknown"))],
 )
 def test_a_missing_or_unfit_command_is_one_line(machine: Machine, command: str, script: str | None, said: str) -> None:
     (machine.bin / command).unlink()
@@ -96,6 +97,37 @@ def test_a_missing_or_unfit_command_is_one_line(machine: Machine, command: str, 
     assert (status, len(lines)) == (2, 1)
     assert said in lines[0]
     assert not (machine.project / ".venv").exists()
+
+
+@pytest.mark.parametrize(("version", "fits"), [("3.9", False), ("3.10", False), ("3.14", True), ("3.15", False)])
+def test_a_python_that_is_named_must_fit(machine: Machine, version: str, fits: bool) -> None:
+    machine.add("mine", PYTHON.format(version=version))
+    status, lines = machine.setup(PYTHON="mine")
+    if fits:
+        assert status == 0
+    else:
+        assert (status, len(lines)) == (2, 1)
+        assert f"setup: mine is Python {version}: 3.11 to 3.14 is needed; name one: make setup PYTHON=" in lines[0]
+    assert machine.setup(PYTHON="none")[1] == [
+        "setup: none is not found: install Python 3.11 to 3.14, or name one: make setup PYTHON=/path/to/python3.11"
+    ]
+
+
+@pytest.mark.parametrize("name", ["python3.12", "python3.14", "python3"])
+def test_any_python_that_fits_is_taken_the_oldest_first(machine: Machine, name: str) -> None:
+    machine.add(name, PYTHON.format(version="3.12"))
+    assert machine.setup()[0] == 0
+    assert "echo 3.11" in (machine.project / ".venv/bin/python").read_text()
+    shutil.rmtree(machine.project / ".venv")
+    machine.add("python3.11", PYENV)
+    assert machine.setup()[0] == 0
+    assert "echo 3.12" in (machine.project / ".venv/bin/python").read_text()
+
+
+@pytest.mark.parametrize("version", ["17.0.15", "21.0.8", "21"])
+def test_javas_that_fit(machine: Machine, version: str) -> None:
+    machine.add("java", JAVA.format(version=version))
+    assert machine.setup()[0] == 0
 
 
 def test_java_home_comes_before_the_path(machine: Machine, tmp_path: Path) -> None:
@@ -258,6 +290,24 @@ def test_a_source_archive_is_read_too(package: Package, tmp_path: Path) -> None:
     package.expect(inside="some/inside", files={"zh/neg.txt": ("neg.txt", _digest(b"no"))})
     package.fetch.extract(tmp_path / "some.tar.gz", package.package, ["zh/neg.txt"])
     assert (package.data / "zh/neg.txt").read_text() == "no"
+
+
+def test_the_pythons_are_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    script = (ROOT / "conf/setup.sh").read_text()
+    oldest, newest = (int(number) for number in re.findall(r"^oldest=(\d+) newest=(\d+)$", script, re.MULTILINE)[0])
+    assert project["requires-python"] == f">=3.{oldest},<3.{newest + 1}"
+    assert f"python3.{{{oldest}..{newest}}} python3;" in script
+    minors = [int(minor) for minor in re.findall(r"Python :: 3\.(\d+)", " ".join(project["classifiers"]))]
+    assert minors == list(range(oldest, newest + 1))
+
+
+def test_the_licence_is_apache_2_and_the_package_carries_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (project["license"], project["license-files"]) == ("Apache-2.0", ["LICENSE", "NOTICE"])
+    licence = (ROOT / "LICENSE").read_text()
+    assert _digest(licence.encode()) == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30", "unmodified"
+    assert "Copyright" in (ROOT / "NOTICE").read_text()
 
 
 def test_delta_jars_fit_the_python_packages() -> None:

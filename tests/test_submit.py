@@ -44,6 +44,8 @@ def test_train_then_predict(spark: SparkSession, tmp_path: Path) -> None:
     ("job", "arguments", "message"),
     [
         ("train", ["train.epoch=3"], "unknown key 'train.epoch'; did you mean 'train.epochs'?"),
+        ("ingest", ["train.epochs=3"], "textmill: train.epochs belongs to train and compare, not to ingest"),
+        ("evaluate", [], "textmill: bundle is needed and has no default: Folder of the trained bundle."),
         ("ingest", ["source=files", "source.path=/no/such/place"], "nothing is at"),
         ("predict", ["bundle=/no/such/bundle", "output=/no/out"], "is not a bundle that can be used"),
     ],
@@ -55,6 +57,17 @@ def test_a_users_mistake_is_one_line_and_status_2(tmp_path: Path, job: str, argu
     assert message in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "lake").exists()
+
+
+def test_help_is_of_the_members_that_are_named(tmp_path: Path) -> None:
+    done = submit("ingest", "source=files", "--help", cwd=tmp_path)
+    assert (done.returncode, list(tmp_path.iterdir())) == (0, [])
+    assert done.stdout.startswith("usage: spark-submit pipelines/ingest.py [key=value ...]\n\ningest: from a source's")
+    assert "\nRequired:\n  source.path=...  " in done.stdout
+    assert "train." not in done.stdout
+    wrong = submit("train", "model=mpl", "--help", cwd=tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.strip().splitlines()[-1] == "textmill: no model is named 'mpl'; did you mean 'mlp'?"
 
 
 def test_settings_that_spark_refuses_are_one_line_and_status_2(tmp_path: Path) -> None:

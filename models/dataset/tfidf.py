@@ -6,25 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.dataset.ragged import Ints
+from models.parts.settings import setting
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which terms make the vocabulary, and how they weigh.
+    """The `tfidf.*` keys: which terms make the vocabulary, and how they weigh."""
 
-    `min_df` and `max_df` bound a term's document frequency in the train split (a number of documents; a share
-    of them); `size` keeps the most frequent, ties by term. `sublinear`: 1 + ln(count) for count; `smooth`: one
-    more document, holding every term, is counted; `norm`: "l2" or "none".
-    """
-
-    min_df: int = 1
-    max_df: float = 1.0
-    size: int = 200_000
-    sublinear: bool = True
-    smooth: bool = True
-    norm: str = "l2"
+    min_df: int = setting(1, "Fewest training documents that a term of the vocabulary stands in.")
+    max_df: float = setting(1.0, "Largest share of the training documents that a term of the vocabulary stands in.")
+    size: int = setting(200_000, "Most terms that the vocabulary holds: the most frequent ones, ties by term.")
+    sublinear: bool = setting(True, "Whether a term's count is weighted as 1 + ln(count).")
+    smooth: bool = setting(True, "Whether document frequencies are counted as if one more document held every term.")
+    norm: str = setting("l2", "Length that a document's weights are scaled to: l2 (length 1) or none.")
 
     def __post_init__(self) -> None:
         if self.min_df < 1:

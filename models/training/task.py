@@ -7,6 +7,11 @@ from typing import Any
 
 from models.dataset.tfidf import Options as Weighting
 from models.parts.option_checks import check
+from models.parts.settings import setting
+
+# What `--help` groups the keys under.
+OBJECTIVE, STEPS, DURATION = "What is learned", "How each step is made", "How long"
+PROCESSES, RECOVERY = "Processes and memory", "Interruptions, repetitions and records"
 
 CHOICES = {
     "optimizer": ("adamw", "adam", "sgd"),
@@ -25,71 +30,74 @@ SHARES = ("momentum", "warmup", "label_smoothing", "plateau_factor")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The `train.*` keys.
+    """The `train.*` keys."""
 
-    What is learnt:
-        loss: "cross_entropy" (one label a document), "binary" (any number of labels, a sigmoid for each), "mse" (of the
-        target, shifted and scaled to mean 0 and variance 1).
-        class_weights: "balanced" counts each document with documents / (classes · documents of its class).
-        label_smoothing: the share of the target that is spread over all labels. l1: soft threshold of lr · l1 after
-        each step (Lasso). weight_decay: L2 for sgd and adam, decoupled for adamw.
-    How:
-        batch: documents in a global batch, over all ranks; each rank computes its part in `accumulate` pieces, to save
-        memory. lr, optimizer, momentum (sgd). clip: largest norm of the gradient, 0 for none.
-        schedule: see `optimization`; warmup: share of the steps in which the learning rate rises; plateau_factor and
-        plateau_patience: what it is multiplied by after so many epochs without a lower validation loss.
-        autocast: matrix products in bfloat16. seed: of everything.
-    For how long:
-        epochs; keep: the weights of the epoch with the lowest validation loss ("best"), or of the last one; patience:
-        epochs without a lower validation loss after which training ends, 0 for never. refit: then train anew on train
-        and validation for as many epochs as were kept.
-    Where:
-        ranks: processes. shards: a global batch is cut into so many, each with a random stream of its own; ranks own
-        whole shards (0: as many as ranks). shuffle_buckets: documents are shuffled in so many parts (0: by their
-        number).
-        threads: of each rank, 0 for what the launcher says. gpu: one for each rank.
-        cache_gb: memory of a rank for decoded documents; what does not fit is read anew in each epoch.
-    In case:
-        checkpoint_s and checkpoint_steps: write one after so many seconds or steps, 0 for never. max_failures: launches
-        after a failed one. timeout_s: how long a rank waits for another, or may stand still. slots_s: how long the
-        launch waits for a task slot for each rank, on a cluster that may still grow. reuse: a finished run of equal
-        settings is the result. tensorboard: write event files beside the bundle.
-    """
-
-    epochs: int = 10
-    batch: int = 64
-    accumulate: int = 1
-    lr: float = 1e-3
-    loss: str = "cross_entropy"
-    class_weights: str = "none"
-    label_smoothing: float = 0.0
-    optimizer: str = "adamw"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    l1: float = 0.0
-    clip: float = 0.0
-    schedule: str = "linear"
-    warmup: float = 0.0
-    plateau_factor: float = 0.5
-    plateau_patience: int = 1
-    keep: str = "best"
-    patience: int = 3
-    refit: bool = False
-    autocast: bool = False
-    seed: int = 0
-    ranks: int = 1
-    shards: int = 0
-    shuffle_buckets: int = 0
-    threads: int = 0
-    gpu: bool = False
-    cache_gb: float = 1.0
-    checkpoint_s: float = 60.0
-    checkpoint_steps: int = 0
-    max_failures: int = 3
-    timeout_s: float = 600.0
-    slots_s: float = 180.0
-    reuse: bool = False
-    tensorboard: bool = False
+    epochs: int = setting(10, "Passes over the training documents.", DURATION)
+    batch: int = setting(64, "Documents in a global batch, over all ranks.", STEPS)
+    accumulate: int = setting(1, "Pieces that each rank divides its part of a batch into, to save memory.", STEPS)
+    lr: float = setting(1e-3, "Highest learning rate.", STEPS)
+    loss: str = setting(
+        "cross_entropy",
+        "Loss: cross_entropy (one label a document), binary (any number of labels) or mse (a number).",
+        OBJECTIVE,
+    )
+    class_weights: str = setting(
+        "none",
+        "How classes weigh: none (equally) or balanced (in inverse proportion to their size).",
+        OBJECTIVE,
+    )
+    label_smoothing: float = setting(0.0, "Share of the target that is spread over all labels.", OBJECTIVE)
+    optimizer: str = setting("adamw", "Optimizer: adamw, adam or sgd.", STEPS)
+    momentum: float = setting(0.9, "Momentum of train.optimizer=sgd.", STEPS)
+    weight_decay: float = setting(0.0, "L2 penalty with sgd and adam, decoupled weight decay with adamw.", OBJECTIVE)
+    l1: float = setting(0.0, "L1 penalty: each step soft-thresholds the weights by lr times this.", OBJECTIVE)
+    clip: float = setting(0.0, "Largest norm of the gradient; 0 does not clip it.", STEPS)
+    schedule: str = setting(
+        "linear", "How the learning rate changes: constant, linear, cosine, onecycle or plateau.", STEPS
+    )
+    warmup: float = setting(0.0, "Share of the steps in which the learning rate rises to its highest.", STEPS)
+    plateau_factor: float = setting(0.5, "Factor that schedule=plateau lowers the learning rate by.", STEPS)
+    plateau_patience: int = setting(
+        1, "Epochs without a lower validation loss after which schedule=plateau lowers the rate.", STEPS
+    )
+    keep: str = setting(
+        "best", "Weights that are kept: best (the epoch of the lowest validation loss) or last.", DURATION
+    )
+    patience: int = setting(
+        3, "Epochs without a lower validation loss after which training ends; 0 never ends it.", DURATION
+    )
+    refit: bool = setting(
+        False, "Whether to train anew, on train and validation, for as many epochs as were kept.", DURATION
+    )
+    autocast: bool = setting(False, "Whether matrix products are computed in bfloat16.", STEPS)
+    seed: int = setting(0, "Seed of all random numbers of the training.", STEPS)
+    ranks: int = setting(1, "Processes that train together, each in a task slot of Spark.", PROCESSES)
+    shards: int = setting(
+        0, "Parts of a global batch, each with its own random stream; 0 makes as many as ranks.", PROCESSES
+    )
+    shuffle_buckets: int = setting(
+        0, "Parts in which documents are shuffled; 0 chooses by the number of documents.", PROCESSES
+    )
+    threads: int = setting(0, "CPU threads of each rank; 0 leaves the choice to the launcher.", PROCESSES)
+    gpu: bool = setting(False, "Whether each rank takes a GPU.", PROCESSES)
+    cache_gb: float = setting(
+        1.0,
+        "Gigabytes of decoded documents that each rank keeps; the rest is read again each epoch.",
+        PROCESSES,
+    )
+    checkpoint_s: float = setting(60.0, "Seconds from one checkpoint to the next; 0 writes none by time.", RECOVERY)
+    checkpoint_steps: int = setting(0, "Steps from one checkpoint to the next; 0 writes none by steps.", RECOVERY)
+    max_failures: int = setting(3, "Launches that may follow a failed one.", RECOVERY)
+    timeout_s: float = setting(
+        600.0, "Seconds that a rank may stand still, or wait for another, before it counts as failed.", RECOVERY
+    )
+    slots_s: float = setting(
+        180.0, "Seconds to wait for a task slot for each rank, on a cluster that may still grow.", RECOVERY
+    )
+    reuse: bool = setting(
+        False, "Whether a finished run of equal settings and snapshot is taken as the result.", RECOVERY
+    )
+    tensorboard: bool = setting(False, "Whether to write TensorBoard's event files beside the bundle.", RECOVERY)
 
     def __post_init__(self) -> None:
         self.check_choices()

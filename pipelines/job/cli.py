@@ -40,10 +40,13 @@ def main(
     1 anything else.
     """
     arguments = sys.argv[1:]
-    if any(argument in ("-h", "--help", "help") for argument in arguments):
-        print(help_text(job, summary or ""))
-        sys.exit(0)
     redirect_to_jvm()
+    if any(argument in ("-h", "--help", "help") for argument in arguments):
+        try:
+            print(help_text(job, summary or "", arguments))
+        except UserError as error:
+            _leave(2, f"textmill: {error}")
+        sys.exit(0)
     # Spark's Python side logs each error as one line of JSON besides raising it; the traceback is enough.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGINT, interrupted)
@@ -69,7 +72,7 @@ def interrupted(*_: object) -> NoReturn:
 
 
 def _run(job: str, run: Callable[[SparkSession, Config], AnyReport], arguments: list[str]) -> AnyReport:
-    config = load(arguments)
+    config = load(arguments, job)
     began = time.monotonic()
     spark = session.start(job)
     signal.signal(signal.SIGINT, interrupted)  # Spark has set its own

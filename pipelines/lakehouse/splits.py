@@ -3,14 +3,16 @@
 import hashlib
 from dataclasses import dataclass
 
+from models.parts.settings import setting
+
 
 @dataclass(frozen=True)
 class Split:
-    """Shares of all documents, and the salt of the hash that divides them."""
+    """The `split.*` keys: how documents without a published split are divided."""
 
-    test: float = 0.1
-    validation: float = 0.1
-    salt: int = 0
+    test: float = setting(0.1, "Share of all documents that is held out for the test.")
+    validation: float = setting(0.1, "Share of all documents that is held out for validation.")
+    salt: int = setting(0, "Salt of the hash that assigns each document to a split; another one splits anew.")
 
     def __post_init__(self) -> None:
         if not (0 <= self.test < 1 and 0 <= self.validation < 1 and self.test + self.validation < 1):

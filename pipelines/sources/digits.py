@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
+from models.parts.settings import setting
 from pipelines.readers import listing
 from pipelines.readers.listing import SourceFile
 from pipelines.readers.locations import DATA
@@ -15,9 +16,9 @@ from pipelines.sources import images
 
 @dataclass(frozen=True)
 class Options:
-    """Where `make data` put them."""
+    """The `source.*` keys of `digits`."""
 
-    path: str = str(DATA / "digits")
+    path: str = setting(str(DATA / "digits"), "Folder where `make data` put the images.")
 
 
 def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:

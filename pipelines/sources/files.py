@@ -8,8 +8,10 @@ from omegaconf import MISSING
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from models.parts.settings import setting
 from models.storage import addresses
 from pipelines.errors import UserError
+from pipelines.lakehouse.delta_log import is_delta_table
 from pipelines.readers import listing, parquet_format, raw_documents
 from pipelines.readers.formats import FORMATS
 from pipelines.readers.listing import SourceFile
@@ -20,23 +22,26 @@ from pipelines.readers.rows import Row, selected_columns
 
 @dataclass(frozen=True)
 class Options:
-    """Where the files are, and which columns hold what (`label` unset: unlabelled; for `text` the folder's name).
+    """The `source.*` keys of `files`."""
 
-    `target`: a column of numbers, for regression. `label_separator`: what stands between a document's labels.
-    """
-
-    path: str = MISSING
-    format: str = "text"
-    text: str = "text"
-    label: str | None = None
-    id: str | None = None
-    split: str | None = None
-    target: str | None = None
-    label_separator: str | None = None
-    encoding: str = "utf-8"
-    max_bytes: int = 10_000_000
-    separator: str = ","
-    header: bool = True
+    path: str = setting(
+        MISSING, "File, folder (all files below it) or glob; local, file: or hdfs:.", example="/data/in"
+    )
+    format: str = setting("text", "Format: text (one document a file), csv, json (an object a line), parquet or delta.")
+    text: str = setting("text", "Column of the text.")
+    label: str | None = setting(
+        None, "Column of the label; with format=text it is the folder's name, unless source.label= is empty."
+    )
+    id: str | None = setting(None, "Column of an id that names the document for ever.")
+    split: str | None = setting(None, "Column of a published split: train, validation or test.")
+    target: str | None = setting(None, "Column of a number to predict, for regression.")
+    label_separator: str | None = setting(None, "Text between a document's labels, where it has several.")
+    encoding: str = setting("utf-8", "Character encoding of text, CSV and JSON files.")
+    max_bytes: int = setting(10_000_000, "Largest document in bytes; a longer one goes to quarantine.")
+    separator: str = setting(",", "Character between the fields of a CSV file; \\t is a tab.")
+    header: bool = setting(
+        True, "Whether a CSV file's first line names the columns; else they are _c0, _c1, and so on."
+    )
 
     def __post_init__(self) -> None:
         if not self.path:

@@ -7,6 +7,7 @@ from functools import partial
 from omegaconf import MISSING
 from pyspark.sql import DataFrame, SparkSession
 
+from models.parts.settings import setting
 from models.storage import addresses
 from pipelines.readers import listing, raw_documents, streams
 from pipelines.readers.listing import SourceFile
@@ -17,11 +18,11 @@ from pipelines.readers.rows import Row
 
 @dataclass(frozen=True)
 class Options:
-    """Where the files are; `label` false: unlabelled; `max_bytes`: of a file."""
+    """The `source.*` keys of `images`."""
 
-    path: str = MISSING
-    label: bool = True
-    max_bytes: int = 10_000_000
+    path: str = setting(MISSING, "Folder, glob or file of images; local, file: or hdfs:.", example="/data/pictures")
+    label: bool = setting(True, "Whether the name of an image's folder is its label.")
+    max_bytes: int = setting(10_000_000, "Largest file in bytes; a larger one goes to quarantine.")
 
     def __post_init__(self) -> None:
         if not self.path:

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
+from models.parts.settings import setting
 from pipelines.readers import listing, orange_tab
 from pipelines.readers.listing import SourceFile
 from pipelines.readers.locations import DATA
@@ -15,13 +16,14 @@ from pipelines.readers.rows import Row
 
 @dataclass(frozen=True)
 class Options:
-    """Where `make data` put train.tab and test.tab.
+    """The `source.*` keys of `newsgroups`."""
 
-    `classes`: these alone, divided by `split.*`; none for all of them, as published.
-    """
-
-    path: str = str(DATA / "newsgroups")
-    classes: list[str] = field(default_factory=list)
+    path: str = setting(str(DATA / "newsgroups"), "Folder where `make data` put train.tab and test.tab.")
+    classes: list[str] = setting(
+        [],
+        "Classes that alone are read, and split by split.*; empty for all of them, split as published.",
+        example="[alt.atheism,soc.religion.christian]",
+    )
 
     @property
     def dataset(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
+from models.parts.settings import setting
 from pipelines.readers import listing, orange_tab
 from pipelines.readers.listing import SourceFile
 from pipelines.readers.locations import DATA
@@ -14,9 +15,9 @@ from pipelines.readers.rows import Row
 
 @dataclass(frozen=True)
 class Options:
-    """Where `make data` put train.tab and test.tab."""
+    """The `source.*` keys of `r8`."""
 
-    path: str = str(DATA / "r8")
+    path: str = setting(str(DATA / "r8"), "Folder where `make data` put train.tab and test.tab.")
 
 
 def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:

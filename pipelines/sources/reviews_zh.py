@@ -6,6 +6,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
+from models.parts.settings import setting
 from pipelines.readers import listing, raw_documents, streams
 from pipelines.readers.listing import SourceFile
 from pipelines.readers.locations import DATA
@@ -18,9 +19,9 @@ MAX_BYTES = 10_000_000
 
 @dataclass(frozen=True)
 class Options:
-    """Where `make data` put pos.txt and neg.txt."""
+    """The `source.*` keys of `reviews_zh`."""
 
-    path: str = str(DATA / "reviews_zh")
+    path: str = setting(str(DATA / "reviews_zh"), "Folder where `make data` put pos.txt and neg.txt.")
 
 
 def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:

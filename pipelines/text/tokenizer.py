@@ -13,21 +13,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.parts.settings import setting
 from pipelines.text import jieba_tokenizer
 from pipelines.text.word_pattern import WORDS, IntArray, find_words
 
 
 @dataclass(frozen=True)
 class Options:
-    """How text becomes terms. These settings name the feature tables, so changing one makes new tables.
+    """The `features.*` keys: how text becomes terms. They name the feature tables: changing one makes new tables."""
 
-    `tokenizer`: "pattern" takes what `pattern` finds, "jieba" cuts Chinese words. `ngrams`: runs of up to so many.
-    """
-
-    tokenizer: str = "pattern"
-    pattern: str = WORDS
-    lowercase: bool = True
-    ngrams: int = 1
+    tokenizer: str = setting("pattern", "What cuts text into terms: pattern, or jieba for Chinese words.")
+    pattern: str = setting(WORDS, "Regular expression whose matches are the terms, for tokenizer=pattern.")
+    lowercase: bool = setting(True, "Whether text is put into lower case first.")
+    ngrams: int = setting(1, "Longest run of neighbouring terms that is a term of its own.")
 
     def __post_init__(self) -> None:
         if self.ngrams < 1:

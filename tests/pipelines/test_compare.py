@@ -127,7 +127,7 @@ def test_a_grid_is_searched_by_validation_alone(
         (["models=[mlp]", "seeds=0"], "seeds must be 1 or more"),
         (["models=[mlp]", "grid=[train.lr]"], "'train.lr' of grid= is not of the form"),
         (["models=[mlp]", "grid=[train.ls=1|2]"], "unknown key 'train.ls'; did you mean 'train.loss'"),
-        (["models=[logistic]", "grid=[model.dropout=0.1|0.2]"], "unknown key 'model.dropout'"),
+        (["models=[logistic]", "grid=[model.dropout=0.1|0.2]"], "model.dropout belongs to model=.*, not to logistic"),
         (["models=[logistic,mlp]", "grid=[model.dropout=0.1|2]"], "model.dropout must lie in 0..1"),
     ],
 )
