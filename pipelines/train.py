@@ -5,7 +5,7 @@ from pyspark.sql import SparkSession
 from pipelines.config import Config
 from pipelines.job.cli import main
 from pipelines.job.resolve import configured_dataset, training_request, update_settings
-from pipelines.launch import launcher
+from pipelines.launch.launcher import check_resources
 from pipelines.stages.training import train
 from pipelines.stages.update import update_tables
 from pipelines.tracking.reports import TrainingReport
@@ -24,9 +24,10 @@ def run(spark: SparkSession, config: Config) -> TrainingReport:
         RankFailure: as `launcher.launch`; the failure is kept in `runs`.
     """
     dataset = configured_dataset(spark, config)
-    launcher.check_resources(spark, config.train.ranks, dataset.root)
-    update = update_tables(dataset, update_settings(config))
-    return train(dataset, training_request(config), update)
+    settings = update_settings(config)
+    request = training_request(config)
+    check_resources(spark, request.settings.train.ranks, dataset.root)
+    return train(dataset, request, update_tables(dataset, settings))
 
 
 if __name__ == "__main__":
