@@ -15,7 +15,7 @@ from models.bundles import bundle as bundles
 from models.bundles import weights
 from models.bundles.manifest import FILE as MANIFEST
 from models.dataset import vocabulary
-from models.dataset.index import needed, stored
+from models.dataset.feature_reader import columns_for, stored_documents
 from models.storage import files
 from models.training import metrics
 from pipelines import featurize, train
@@ -185,7 +185,7 @@ def row(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], done: dict[st
 def scored_per_second(spark: SparkSession, lake: Lake, snapshot: dict[str, Any], folder: str) -> float:
     """Test documents a second that a bundle scores in one process, from decoded rows; the better of two passes."""
     bundle = bundle_scoring.load(folder)
-    columns = ["split", *needed(bundle.reads)]
+    columns = ["split", *columns_for(bundle.input_spec)]
     for path in tables.file_paths(spark, lake, FEATURES, last=snapshot["batch"]):
         for found in parquet_scan.rows(path, columns, last=snapshot["batch"]):
             tests = found.filter(pc.equal(found["split"], "test")).slice(0, SAMPLE)
@@ -196,7 +196,7 @@ def scored_per_second(spark: SparkSession, lake: Lake, snapshot: dict[str, Any],
 
 def _seconds(bundle: bundles.Bundle | bundles.Ensemble, tests: Any) -> float:
     began = time.perf_counter()
-    bundle.score(stored(tests))
+    bundle.score(stored_documents(tests))
     return time.perf_counter() - began
 
 
@@ -213,7 +213,13 @@ def differences(
     for one, other in itertools.combinations(right, 2):
         only = len(right[one] - right[other]), len(right[other] - right[one])
         pairs.append(
-            {"one": one, "other": other, "only_one": only[0], "only_other": only[1], "p": metrics.mcnemar(*only)}
+            {
+                "one": one,
+                "other": other,
+                "only_one": only[0],
+                "only_other": only[1],
+                "p": metrics.mcnemar_p_value(*only),
+            }
         )
     holds = True
     for place, pair in enumerate(sorted(pairs, key=lambda pair: float(pair["p"]))):

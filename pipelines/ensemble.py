@@ -42,7 +42,7 @@ def held(spark: SparkSession, config: Config, lake: Lake, identity: str, members
     snapshot = tables.snapshot(spark, lake, config.snapshot)
     began = time.monotonic()
     try:
-        bundle.unite(folder, members, models=bundle_scoring.known())
+        bundle.create_ensemble(folder, members, models=bundle_scoring.known())
     except ValueError as error:
         raise UserError(str(error)) from error
     scores = evaluate.score(spark, lake, folder, snapshot, identity)

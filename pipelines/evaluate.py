@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from models.dataset.index import needed, stored
+from models.bundles.manifest import Manifest
+from models.dataset.feature_reader import columns_for, stored_documents
 from pipelines import featurize
 from pipelines.config import Config
 from pipelines.errors import UserError
@@ -58,7 +59,7 @@ def held(
         "job": "evaluate",
         "status": "unchanged" if known else "done",
         "run": identity,
-        "model": manifest["model"],
+        "model": manifest.model,
         "source": config.names.source,
         "dataset": lake.dataset,
         "metrics": {"test": scores},
@@ -72,12 +73,12 @@ def held(
     return result
 
 
-def identified(lake: Lake, folder: str, manifest: dict[str, Any]) -> str:
+def identified(lake: Lake, folder: str, manifest: Manifest) -> str:
     """A bundle's name in this data set: its run's, where it was trained here; else with a digest of its content."""
     place, _, name = folder.rpartition("/")
     if place == f"{lake.root}/{lake.dataset}/bundles":
         return name
-    return f"{name}-{hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:8]}"
+    return f"{name}-{hashlib.sha256(json.dumps(manifest.to_dict(), sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def scored(spark: SparkSession, lake: Lake, identity: str, snapshot: int) -> bool:
@@ -109,18 +110,18 @@ def predictor(folder: str, identity: str, snapshot: int, paths: list[str], colum
 
     def predict(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = bundle_scoring.loaded(folder)
-        wanted = ["id", "split", "labels", "target", *needed(bundle.reads)]
+        wanted = ["id", "split", "labels", "target", *columns_for(bundle.input_spec)]
         for path in parquet_scan.assigned(numbers, paths):
             for rows in parquet_scan.rows(path, wanted, last=snapshot):
                 labelled = pc.greater(pc.list_value_length(rows["labels"]), 0)
                 known = pc.is_valid(rows["target"]) if bundle.kind == "target" else labelled
-                if bundle.reads.image:
+                if bundle.input_spec.image:
                     known = pc.and_(known, pc.is_valid(rows["content"]))
                 tests = rows.filter(pc.and_(known, pc.equal(rows["split"], "test")))
                 run, number = pa.scalar(identity), pa.scalar(snapshot, pa.int64())
                 named = [pa.repeat(value, tests.num_rows) for value in (run, number)]
                 given = [tests[name] for name in ("id", "labels", "target")]
-                found = [*named, *given, *bundle_scoring.answers(bundle, stored(tests)).columns]
+                found = [*named, *given, *bundle_scoring.answers(bundle, stored_documents(tests)).columns]
                 yield pa.RecordBatch.from_arrays(found, schema=columns)
 
     return predict

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from models.dataset.encoder import Stored
+from models.dataset.encoder import StoredDocuments
 from models.dataset.ragged import Ragged
 from models.storage import addresses
 from pipelines import ingest
@@ -60,7 +60,7 @@ def run(spark: SparkSession, config: Config) -> dict[str, Any]:
     return {
         "job": "predict",
         "status": "done",
-        "model": manifest["model"],
+        "model": manifest.model,
         "source": config.names.source,
         "rows": {"read": totals[0], "predicted": totals[0] - totals[1], "rejected": totals[1]},
         "seconds": {"predict": round(time.monotonic() - began, 2)},
@@ -86,9 +86,9 @@ def scorer(folder: str, options: tokenizer.Options) -> Worker:
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = bundle_scoring.loaded(folder)
-        read = "content" if bundle.reads.image else "text"
+        read = "content" if bundle.input_spec.image else "text"
         for batch in batches:
-            missing = pc.if_else(pc.is_null(batch[read]), f"no {'image' if bundle.reads.image else 'text'}", None)
+            missing = pc.if_else(pc.is_null(batch[read]), f"no {'image' if bundle.input_spec.image else 'text'}", None)
             reason = pc.coalesce(batch["reason"], missing)
             readable = pc.is_null(reason)
             answers = bundle_scoring.answers(bundle, _stored(batch.filter(readable), options))
@@ -100,11 +100,11 @@ def scorer(folder: str, options: tokenizer.Options) -> Worker:
     return score
 
 
-def _stored(rows: pa.RecordBatch, options: tokenizer.Options) -> Stored:
+def _stored(rows: pa.RecordBatch, options: tokenizer.Options) -> StoredDocuments:
     """`reading.RAW` as a bundle wants it."""
     found = tokenizer.terms([tokenizer.normalise(text or "") for text in rows["text"].to_pylist()], options)
     terms = Ragged((found.ids[found.codes], found.counts), found.offsets)
-    return Stored(terms, Ragged((found.words,), found.word_offsets), rows["content"])
+    return StoredDocuments(terms, Ragged((found.words,), found.word_offsets), rows["content"])
 
 
 def unlabelled(options: Any) -> Any:

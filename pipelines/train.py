@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from models.bundles import architecture, bundle
 from models.bundles.manifest import FILE as MANIFEST
+from models.bundles.manifest import Manifest, TaskDescription
 from models.dataset.vocabulary import FILE as VOCABULARY_FILE
 from models.ranks.exit_records import RankFailure
 from models.storage import files
@@ -120,10 +121,10 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
     labels = sorted(snapshot["labels"]) if config.train.loss != "mse" else []
     if len(labels) < 2 and config.train.loss != "mse":
         raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
-    reads = architecture.reads(config.names.model, dataclasses.asdict(config.model))
+    spec = architecture.input_spec(config.names.model, dataclasses.asdict(config.model))
     with step(spark, "train: vocabulary"):
         terms = vocabulary.chosen(spark, lake, snapshot, config.tfidf)
-        if not terms.num_rows and not reads.image:
+        if not terms.num_rows and not spec.image:
             raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
         content = io.BytesIO()
         pq.write_table(terms, content)
@@ -149,18 +150,18 @@ def prepare(spark: SparkSession, config: Config, lake: Lake, snapshot: dict[str,
 
 def publish(config: Config, snapshot: dict[str, Any], task: Task, scale: dict[str, float]) -> None:
     """Make the run's folder a bundle, which needs no lake; `scale` is the target's."""
-    bundle.publish(
-        task.folder,
+    manifest = Manifest(
         model=task.model,
         options=task.options,
-        tfidf=task.tfidf,
-        labels=task.labels,
-        task={"kind": task.kind} | (scale if task.kind == "target" else {}),
+        tfidf=dataclasses.asdict(task.tfidf),
+        labels=[*task.labels],
+        task=TaskDescription(task.kind, **(scale if task.kind == "target" else {})),
         documents=task.documents,
         features={"name": config.names.features} | dataclasses.asdict(config.features),
         snapshot={"dataset": config.dataset_name} | {key: snapshot[key] for key in snapshot if key != "labels"},
         train=dataclasses.asdict(task.train),
     )
+    bundle.publish(task.folder, manifest)
 
 
 if __name__ == "__main__":

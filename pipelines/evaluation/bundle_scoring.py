@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from models.bundles import bundle as bundles
 from models.bundles.bundle import ENSEMBLE, Bundle, Ensemble
-from models.bundles.manifest import read_manifest
-from models.dataset.encoder import Stored
+from models.bundles.manifest import Manifest, read_manifest
+from models.dataset.encoder import StoredDocuments
 from models.storage import addresses
 from pipelines.config import Config, Names, members
 from pipelines.errors import UserError
@@ -27,7 +27,7 @@ def known() -> list[str]:
     return [*members("model"), ENSEMBLE]
 
 
-def manifest(path: str) -> dict[str, Any]:
+def manifest(path: str) -> Manifest:
     """What a bundle says of itself.
 
     Raises:
@@ -64,7 +64,7 @@ ANSWERS = pa.schema(
 )
 
 
-def answers(bundle: Bundle | Ensemble, stored: Stored) -> pa.RecordBatch:
+def answers(bundle: Bundle | Ensemble, stored: StoredDocuments) -> pa.RecordBatch:
     """What a bundle says of each document, as `ANSWERS`; the columns of other tasks than its own are null.
 
     For one label it is the most probable with its probability; for several those more probable than not.
@@ -87,12 +87,13 @@ def _names(bundle: Bundle | Ensemble, places: Any) -> pa.Array:
     return pa.array(np.array(bundle.labels)[places], pa.string())
 
 
-def features(found: dict[str, Any]) -> tokenizer.Options:
+def features(found: Manifest) -> tokenizer.Options:
     """How the bundle's text becomes terms."""
-    return tokenizer.Options(**{key: value for key, value in found["features"].items() if key != "name"})
+    values: dict[str, Any] = {key: value for key, value in found.features.items() if key != "name"}
+    return tokenizer.Options(**values)
 
 
-def with_features(config: Config, found: dict[str, Any]) -> Config:
+def with_features(config: Config, found: Manifest) -> Config:
     """A configuration that reads the feature set which the bundle was trained on."""
-    names = Names(config.names.source, found["features"]["name"], found["model"])
+    names = Names(config.names.source, str(found.features["name"]), found.model)
     return dataclasses.replace(config, features=features(found), names=names)

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from models.training import metrics
+from models.bundles.manifest import Manifest
+from models.training.metrics import ClassScores, MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from pipelines.lakehouse import tables
 from pipelines.lakehouse.tables import PREDICTIONS, Lake
 
@@ -17,11 +18,9 @@ TRUTHS = {"label": "labels", "labels": "labels", "target": "target"}
 ANSWERS = {"label": "predicted", "labels": "predicted_labels", "target": "predicted_value"}
 
 
-def of_run(
-    spark: SparkSession, lake: Lake, identity: str, batch: int, manifest: dict[str, Any]
-) -> dict[str, Any] | None:
+def of_run(spark: SparkSession, lake: Lake, identity: str, batch: int, manifest: Manifest) -> dict[str, Any] | None:
     """Of a run's predictions for a snapshot, by the kind of its bundle's task; None where there are none."""
-    kind, labels = manifest["task"]["kind"], manifest["labels"]
+    kind, labels = manifest.task.kind, manifest.labels
     found = predictions(spark, lake, identity, batch, [TRUTHS[kind], ANSWERS[kind]])
     if kind == "target":
         return number(list(found))
@@ -43,7 +42,7 @@ def number(found: list[pa.RecordBatch]) -> dict[str, Any] | None:
     if not sum(rows.num_rows for rows in found):
         return None
     true, predicted = (np.concatenate([rows.column(place).to_numpy() for rows in found]) for place in (0, 1))
-    return metrics.regression(true, predicted) | {"documents": len(true)}
+    return RegressionMetrics.of(true, predicted).to_dict() | {"documents": len(true)}
 
 
 def single(pairs: Iterator[tuple[list[str], str]], labels: list[str]) -> dict[str, Any]:
@@ -53,12 +52,11 @@ def single(pairs: Iterator[tuple[list[str], str]], labels: list[str]) -> dict[st
     confusion = np.zeros((len(names), len(names)), np.int64)
     for (label, predicted), number in counts.items():
         confusion[names.index(label), names.index(predicted)] = number
-    classes = metrics.per_class(confusion)
     unknown = [names.index(name) for name in names if name not in labels]
-    return metrics.summary(confusion) | {
+    return SingleLabelMetrics.of_confusion(confusion).to_dict() | {
         "documents": int(confusion.sum()),
         "unknown_label": int(confusion[unknown].sum()),
-        "classes": _by_name(names, classes),
+        "classes": ClassScores.of_confusion(confusion).to_dict(names),
         "confusion": confusion.tolist(),
     }
 
@@ -79,14 +77,8 @@ def several(pairs: Iterator[tuple[list[str], list[str]]], labels: list[str]) -> 
         unknown += not wanted <= set(labels)
     names = sorted({*labels, *has})
     counts = [np.array([counter[name] for name in names]) for counter in (hits, given, has)]
-    return metrics.multi_label(*counts, exact=exact, documents=documents) | {
+    return MultiLabelMetrics.of_counts(*counts, exact=exact, documents=documents).to_dict() | {
         "documents": documents,
         "unknown_label": unknown,
-        "classes": _by_name(names, metrics.of_counts(*counts)),
-    }
-
-
-def _by_name(names: list[str], classes: dict[str, Any]) -> dict[str, dict[str, float]]:
-    return {
-        name: {figure: float(values[number]) for figure, values in classes.items()} for number, name in enumerate(names)
+        "classes": ClassScores.of_counts(*counts).to_dict(names),
     }

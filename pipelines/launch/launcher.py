@@ -21,6 +21,7 @@ from models.ranks.process_group import GRACE_S
 from models.storage import files
 from models.training import checkpoint
 from models.training.entrypoint import fit
+from models.training.figures import TrainingFigures
 from models.training.task import Task
 from pipelines.errors import UserError
 from pipelines.job import progress
@@ -44,7 +45,7 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
     for failures in range(1, task.train.max_failures + 2):
         began = time.monotonic()
         try:
-            found = _once(spark, replace(task, attempt=secrets.token_hex(4)))
+            figures = _once(spark, replace(task, attempt=secrets.token_hex(4)))
         except RankFailure as failure:
             if failure.mistake or failure.repeats(last) or failures > task.train.max_failures:
                 raise
@@ -56,12 +57,12 @@ def launch(spark: SparkSession, task: Task) -> dict[str, Any]:
             progress.say(f"train: launching again from step {step} ({failures} of {task.train.max_failures} times)")
         else:
             # What passed before and after the ranks' own time: TorchDistributor's four processes a rank.
-            launching = time.monotonic() - began - found["seconds"]
-            return found | {"failures": failures - 1, "launching": launching}
+            launching = time.monotonic() - began - figures.seconds
+            return figures.to_dict() | {"failures": failures - 1, "launching": launching}
     raise AssertionError("unreachable")
 
 
-def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
+def _once(spark: SparkSession, task: Task) -> TrainingFigures:
     """One launch.
 
     Raises:
@@ -72,7 +73,7 @@ def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
     # Not `local_mode`: there all ranks share one result file, and a failed rank goes unnoticed.
     distributor = TorchDistributor(num_processes=task.train.ranks, local_mode=False, use_gpu=task.train.gpu)
     failure: Exception | None = None
-    result: dict[str, Any] = {}
+    result: TrainingFigures | None = None
     try:
         with (
             log_server.on_one_address(),
@@ -86,11 +87,12 @@ def _once(spark: SparkSession, task: Task) -> dict[str, Any]:
         raise too_few(spark, task.train.ranks)
     # Spark's exception does not hold the rank's traceback: the rank's own proof does, so it is asked first.
     try:
-        exit_records.check(task.proofs, ranks=task.train.ranks)
+        exit_records.check_all_finished(task.exit_folder, ranks=task.train.ranks)
     except RankFailure as error:
         raise error from failure
     if failure:
         raise RankFailure(f"the launch failed: {failure}") from failure
+    assert result
     return result
 
 

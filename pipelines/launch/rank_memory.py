@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from pyspark.sql import SparkSession
 
-from models.bundles import architecture, bundle
+from models.bundles import architecture
 from models.dataset import shuffle
-from models.dataset.encoder import Documents, tensors
-from models.dataset.inputs import FIRST
+from models.dataset.encoder import EncodedDocuments, to_inputs
+from models.dataset.inputs import FIRST_TERM
 from models.dataset.ragged import Ragged, Stack
 from models.training.task import Task
 from pipelines.errors import UserError
@@ -30,12 +30,11 @@ UNITS = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2}
 
 def needed_mb(task: Task, terms: int) -> int:
     """An estimate for one rank."""
-    described = {"model": task.model, "options": task.options, "labels": task.labels, "task": {"kind": task.kind}}
-    model = bundle.sketch(described, terms=terms)
+    model = architecture.build_without_memory(task.model, task.options, terms=terms, classes=task.outputs)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
     documents = -(-task.train.batch // (task.train.ranks * task.train.accumulate))
-    reads = architecture.reads(task.model, task.options)
-    bucket = -(-task.documents // (task.train.shuffle_buckets or shuffle.buckets(task.documents)))
+    reads = architecture.input_spec(task.model, task.options)
+    bucket = -(-task.documents // (task.train.shuffle_buckets or shuffle.default_buckets(task.documents)))
     pixels = 2 * bucket * math.prod(reads.image) / 2**20 if reads.image else 0.0
     passing = SLACK * documents * saved_mb(task)
     return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB + pixels + passing)
@@ -44,9 +43,9 @@ def needed_mb(task: Task, terms: int) -> int:
 def saved_mb(task: Task) -> float:
     """What a pass of one of the longest documents keeps for its way back; of a vocabulary of one term."""
     model = architecture.build(task.model, task.options, terms=1, classes=task.outputs)
-    reads = architecture.reads(task.model, task.options)
+    reads = architecture.input_spec(task.model, task.options)
     bags = Ragged((np.zeros(BAG, np.int64), np.ones(BAG, np.float32)), np.array([0, BAG]))
-    words = Ragged((np.full(reads.length, FIRST),), np.array([0, reads.length]))
+    words = Ragged((np.full(reads.length, FIRST_TERM),), np.array([0, reads.length]))
     image = Stack(np.zeros((1, *(reads.image or (1, 1, 1))), np.uint8))
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept: dict[int, int] = {}
@@ -58,7 +57,7 @@ def saved_mb(task: Task) -> float:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        outputs = model(tensors(Documents(bags, words if reads.length else None, image)))
+        outputs = model(to_inputs(EncodedDocuments(bags, words if reads.length else None, image)))
     assert outputs.requires_grad  # and so all that it keeps is still there: no address was counted for two tensors
     return sum(kept.values()) / 2**20
 

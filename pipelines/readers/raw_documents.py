@@ -154,7 +154,7 @@ def _bad_image(content: bytes, limits: Limits) -> str | None:
 
     if len(content) > limits.max_bytes:
         return f"over source.max_bytes={limits.max_bytes}"
-    return images.problem(content)
+    return images.find_problem(content)
 
 
 def _bad_text(text: Any, limits: Limits) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.bundles.manifest import FILE as MANIFEST
 from models.storage import files
-from models.training.task import FREE
+from models.training.task import CHANGEABLE_ON_RESUME
 from pipelines.config import Config
 from pipelines.errors import UserError
 
@@ -17,7 +17,7 @@ FIGURES = "figures.json"  # what the ranks found, for a driver that ends between
 
 def settings(config: Config) -> dict[str, Any]:
     """All that decides the weights, but the documents: what is trained, and how."""
-    train = {key: value for key, value in asdict(config.train).items() if key not in FREE}
+    train = {key: value for key, value in asdict(config.train).items() if key not in CHANGEABLE_ON_RESUME}
     return {
         "dataset": config.dataset_name,
         "model": {"name": config.names.model, **asdict(config.model)},
