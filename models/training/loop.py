@@ -145,13 +145,7 @@ class Phase:
 
     @classmethod
     def begin(
-        cls,
-        context: RunContext,
-        rows: Ints,
-        validation_rows: Ints,
-        *,
-        epochs: int,
-        start: TrainingState | Checkpoint,
+        cls, context: RunContext, rows: Ints, validation_rows: Ints, *, epochs: int, start: TrainingState | Checkpoint
     ) -> "Phase":
         """A phase that learns from `rows` for at most `epochs` epochs, from a new state or from a checkpoint."""
         options, task, group = context.task.train, context.task, context.group
