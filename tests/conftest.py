@@ -57,7 +57,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
         from models.training import loop
 
         tasks.append(task)
-        return loop.fit(task) | {"failures": 0, "launching": 0.0}
+        return loop.fit(task).to_dict() | {"failures": 0, "launching": 0.0}
 
     monkeypatch.setattr(launcher, "launch", launch)
     return tasks
