@@ -46,16 +46,17 @@ class TaskDescription:
 class Manifest:
     """The content of `model.json`.
 
-    model: the architecture, or "ensemble".
-    options: the architecture's settings.
-    tfidf: the settings of `tfidf.Options`.
-    labels: in the order of the outputs, sorted; none if the model predicts a target.
-    task: what the outputs mean.
-    documents: how many documents the vocabulary's frequencies count.
-    features: how text becomes terms: the settings of the feature set.
-    snapshot: which state of the tables the model was trained on.
-    train: the settings of the training.
-    digests: SHA-256 of the bundle's other files, by their names.
+    Attributes:
+        model: the architecture, or "ensemble".
+        options: the architecture's settings.
+        tfidf: the settings of `tfidf.Options`.
+        labels: in the order of the outputs, sorted; none if the model predicts a target.
+        task: what the outputs mean.
+        documents: how many documents the vocabulary's frequencies count.
+        features: how text becomes terms: the settings of the feature set.
+        snapshot: which state of the tables the model was trained on.
+        train: the settings of the training.
+        digests: SHA-256 of the bundle's other files, by their names.
     """
 
     model: str

@@ -22,13 +22,14 @@ BATCH_ROWS = 65_536  # rows of these columns that are read at once
 class Index:
     """D documents to learn from, in the order of the feature files; 37 bytes each, and C more with several labels.
 
-    key: by which documents are shuffled, (D,).
-    label: the first label's position among the labels, (D,); 0 in a regression.
-    multi_hot: for each label whether the document has it, (D, C); (D, 0) unless documents have several labels.
-    target: the number to predict, (D,).
-    published: whether the source itself assigns the document to its validation split, (D,).
-    length: its number of words, (D,); 0 if the model reads no words.
-    file, row: where it is stored: the number of the file, and the row in it, (D,).
+    Attributes:
+        key: by which documents are shuffled, (D,).
+        label: the first label's position among the labels, (D,); 0 in a regression.
+        multi_hot: for each label whether the document has it, (D, C); (D, 0) unless documents have several labels.
+        target: the number to predict, (D,).
+        published: whether the source itself assigns the document to its validation split, (D,).
+        length: its number of words, (D,); 0 if the model reads no words.
+        file, row: where it is stored: the number of the file, and the row in it, (D,).
     """
 
     key: Ints

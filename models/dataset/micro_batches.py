@@ -19,11 +19,12 @@ ShardSizes = tuple[tuple[int, int], ...]  # (shard, documents)
 class MicroBatch:
     """B documents that go through the model at once.
 
-    inputs: what the model reads.
-    labels: (B,) as in `Index.label`.
-    multi_hot: (B, C) as in `Index.multi_hot`.
-    targets: (B,) as in `Index.target`, in float32.
-    shards: how many of the documents belong to each shard; the documents lie in the order of the shards.
+    Attributes:
+        inputs: what the model reads.
+        labels: (B,) as in `Index.label`.
+        multi_hot: (B, C) as in `Index.multi_hot`.
+        targets: (B,) as in `Index.target`, in float32.
+        shards: how many of the documents belong to each shard; the documents lie in the order of the shards.
     """
 
     inputs: Inputs
@@ -44,9 +45,10 @@ class MicroBatch:
 class Batch:
     """One rank's part of a global batch; a rank may have no document of it.
 
-    micro_batches: this rank's documents.
-    documents: how many the whole global batch has.
-    weight: the sum of the weights of all its documents.
+    Attributes:
+        micro_batches: this rank's documents.
+        documents: how many the whole global batch has.
+        weight: the sum of the weights of all its documents.
     """
 
     micro_batches: list[MicroBatch]

@@ -43,12 +43,13 @@ class ShardAssignment:
 class SamplingPlan:
     """What a training learns from, and in which batches.
 
-    rows: of the index, (D,).
-    size: documents in a global batch.
-    epochs: how many.
-    seed: of the shuffling.
-    accumulate: micro-batches that a rank cuts its part of a global batch into.
-    class_weight: what a document of each class counts, (C,); 1 if None.
+    Attributes:
+        rows: of the index, (D,).
+        size: documents in a global batch.
+        epochs: how many.
+        seed: of the shuffling.
+        accumulate: micro-batches that a rank cuts its part of a global batch into.
+        class_weight: what a document of each class counts, (C,); 1 if None.
     """
 
     rows: Ints
@@ -68,10 +69,11 @@ class SamplingPlan:
 class EpochOrder:
     """The order of one epoch's documents.
 
-    number: of the epoch, from 1.
-    first_step: the first global batch that is still to be trained on, from 0.
-    rows: of the index, in the epoch's order, (D,).
-    own: the positions in `rows` of this rank's documents, from `first_step` on, ascending.
+    Attributes:
+        number: of the epoch, from 1.
+        first_step: the first global batch that is still to be trained on, from 0.
+        rows: of the index, in the epoch's order, (D,).
+        own: the positions in `rows` of this rank's documents, from `first_step` on, ascending.
     """
 
     number: int

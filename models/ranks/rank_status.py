@@ -17,10 +17,11 @@ EXIT_STUCK = 75  # exit status of a rank that made no progress (EX_TEMPFAIL of s
 class RankStatus:
     """The progress of this rank.
 
-    step: steps taken so far.
-    weights: the digest of the final weights.
-    last_progress: when the rank last made progress (`time.monotonic`); infinite while it waits for other ranks. A rank
-        that waits is not the cause of a standstill, and `process_group` limits how long it waits.
+    Attributes:
+        step: steps taken so far.
+        weights: the digest of the final weights.
+        last_progress: when the rank last made progress (`time.monotonic`); infinite while it waits for other ranks. A
+            rank that waits is not the cause of a standstill, and `process_group` limits how long it waits.
     """
 
     step: int = 0

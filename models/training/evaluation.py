@@ -2,14 +2,16 @@
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.dataset.loader import evaluation_batches
 from models.dataset.micro_batches import MicroBatch
 from models.dataset.ragged import Ints
-from models.training import metrics
 from models.training.losses import summed_loss
+from models.training.metrics import MultiLabelMetrics, accuracy, macro_f1
 from models.training.run_context import RunContext
 from models.training.task import Options
 
@@ -41,21 +43,21 @@ def evaluate(context: RunContext, model: nn.Module, rows: Ints) -> dict[str, flo
     with context.status.waiting():
         context.group.sum(totals)
         context.group.sum(counts)
-    mean_loss, hits = float(totals[0] / totals[1]), counts.cpu().numpy()
-    if options.loss == "mse":
-        return {"loss": mean_loss, "rmse": math.sqrt(mean_loss) * context.scale.std}
-    if options.loss == "binary":
-        correct, predicted, true = hits[:-1].reshape(3, classes)
-        found = metrics.MultiLabelMetrics.of_counts(
-            correct, predicted, true, exact=int(hits[-1]), documents=int(totals[1])
-        )
-        return {"loss": mean_loss, "accuracy": found.accuracy, "micro_f1": found.micro_f1, "macro_f1": found.macro_f1}
-    confusion = hits.reshape(classes, classes)
-    return {
-        "loss": mean_loss,
-        "accuracy": metrics.accuracy(confusion),
-        "macro_f1": metrics.macro_f1(confusion),
-    }
+    return {"loss": float(totals[0] / totals[1])} | _scores(context, totals, counts.cpu().numpy())
+
+
+def _scores(context: RunContext, totals: Tensor, counts: NDArray[np.int64]) -> dict[str, float]:
+    """The metrics besides the loss: `totals` are the sum of the losses and the documents, `counts` of `count_hits`."""
+    loss, classes = context.task.train.loss, len(context.task.labels)
+    if loss == "mse":
+        return {"rmse": math.sqrt(float(totals[0] / totals[1])) * context.scale.std}
+    if loss == "binary":
+        hits, predicted, true = counts[:-1].reshape(3, classes)
+        documents = int(totals[1])
+        scores = MultiLabelMetrics.of_counts(hits, predicted, true, exact=int(counts[-1]), documents=documents)
+        return {"accuracy": scores.accuracy, "micro_f1": scores.micro_f1, "macro_f1": scores.macro_f1}
+    confusion = counts.reshape(classes, classes)
+    return {"accuracy": accuracy(confusion), "macro_f1": macro_f1(confusion)}
 
 
 def count_hits(loss: str, outputs: Tensor, batch: MicroBatch) -> Tensor:

@@ -12,18 +12,19 @@ from models.storage.json_values import JsonObject
 class TrainingFigures:
     """What a training was and what it reached; equal on all ranks but for `stepping`.
 
-    ranks, shards: how many.
-    steps: all that have been taken, by every launch and in both phases (search and refit).
-    resumed_at: the step that this launch began at.
-    epochs, loss, documents: of the phase whose weights were kept: its epochs up to them, the mean training loss of the
-        last of these, and the documents that it learnt from.
-    validation: the best epoch's loss and other metrics on the validation documents; None without any.
-    target: the scale of the targets.
-    parameters: of the model.
-    memory_mb: the most that any rank had at the end, in MB.
-    stepping: the seconds that this rank spent in the steps of this launch.
-    seen: the documents in the global batches of these steps.
-    seconds: from the start of this launch's ranks to its end.
+    Attributes:
+        ranks, shards: how many.
+        steps: all that have been taken, by every launch and in both phases (search and refit).
+        resumed_at: the step that this launch began at.
+        epochs, loss, documents: of the phase whose weights were kept: its epochs up to them, the mean training loss of
+            the last of these, and the documents that it learnt from.
+        validation: the best epoch's loss and other metrics on the validation documents; None without any.
+        target: the scale of the targets.
+        parameters: of the model.
+        memory_mb: the most that any rank had at the end, in MB.
+        stepping: the seconds that this rank spent in the steps of this launch.
+        seen: the documents in the global batches of these steps.
+        seconds: from the start of this launch's ranks to its end.
     """
 
     ranks: int

@@ -19,9 +19,10 @@ from models.ranks.process_group import ProcessGroup
 class SparseParameter:
     """The weight of an embedding table, (V, E), and its gradient.
 
-    dense: the gradient, (V, E), zero in all rows but those of `rows`.
-    rows: the rows with a gradient in this step.
-    pieces: rows (R,) and values (R, E) of the gradient of each backward pass of this step.
+    Attributes:
+        dense: the gradient, (V, E), zero in all rows but those of `rows`.
+        rows: the rows with a gradient in this step.
+        pieces: rows (R,) and values (R, E) of the gradient of each backward pass of this step.
     """
 
     weight: Tensor

@@ -43,11 +43,7 @@ def fit(task: Task) -> TrainingFigures:
         exit_records.record_exit(task.exit_folder, timeout_s=timeout_s) as status,
         process_group.join(timeout_s=timeout_s, gpu=task.train.gpu) as group,
     ):
-        # The optimizer's moments of rare terms fall below 1e-38 within some 800 steps, and a processor takes far longer
-        # over numbers that small.
-        torch.set_flush_denormal(True)
-        if task.train.threads:
-            torch.set_num_threads(task.train.threads)
+        process_group.configure_processor(task.train.threads)
         status.mark_progress()
         context = prepare(task, group, status)
         resumed = load_checkpoint(context)
@@ -106,7 +102,7 @@ class Result:
 
 
 def search_and_refit(context: RunContext, resumed: Checkpoint | None) -> Result:
-    """Search the best epoch by validation; with `train.refit`, then train anew on all documents for as many epochs."""
+    """Search for the best epoch by validation; with `train.refit`, then train anew on all documents for as long."""
     options, mask = context.task.train, context.validation_mask
     rows, validation_rows = np.flatnonzero(~mask), np.flatnonzero(mask)
     start: TrainingState | Checkpoint = resumed or TrainingState()
@@ -128,10 +124,11 @@ def search_and_refit(context: RunContext, resumed: Checkpoint | None) -> Result:
 class Phase:
     """A training from new weights to its last epoch: the search for the best epoch, or the refit.
 
-    plan: what is learnt from, in which batches.
-    validation_rows: the documents that decide which epoch's weights are kept, rows of the index.
-    best_weights: those weights, by name; empty as long as the model's own are the ones to keep.
-    last_step_at: when the last step ended (`time.monotonic`).
+    Attributes:
+        plan: what is learnt from, in which batches.
+        validation_rows: the documents that decide which epoch's weights are kept, rows of the index.
+        best_weights: those weights, by name; empty as long as the model's own are the ones to keep.
+        last_step_at: when the last step ended (`time.monotonic`).
     """
 
     context: RunContext

@@ -61,9 +61,10 @@ def _cosine(start: float, end: float, progress: float) -> float:
 class Plateau:
     """The "plateau" schedule: lowers the learning rate when the validation loss has stopped falling.
 
-    factor: what the rate is multiplied by.
-    best: the lowest validation loss so far.
-    idle: epochs since then, or since the rate was last lowered.
+    Attributes:
+        factor: what the rate is multiplied by.
+        best: the lowest validation loss so far.
+        idle: epochs since then, or since the rate was last lowered.
     """
 
     factor: float = 1.0

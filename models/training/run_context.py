@@ -29,13 +29,15 @@ from models.training.task import Task
 class RunContext:
     """What one rank needs throughout a run.
 
-    status: this rank's progress, for the watchdog and the exit record.
-    cache: the documents to learn from.
-    validation_mask: which of them are for validation, (D,).
-    class_weight: what a document of each class counts, (C,); 1 if None.
-    scale: of the targets.
-    checkpointed_at, trimmed_at: when the last checkpoint was written and memory was last returned (`time.monotonic`).
-    step_seconds, step_documents: the time spent in steps, and the documents in their global batches.
+    Attributes:
+        status: this rank's progress, for the watchdog and the exit record.
+        cache: the documents to learn from.
+        validation_mask: which of them are for validation, (D,).
+        class_weight: what a document of each class counts, (C,); 1 if None.
+        scale: of the targets.
+        checkpointed_at, trimmed_at: when the last checkpoint was written and memory was last returned
+            (`time.monotonic`).
+        step_seconds, step_documents: the time spent in steps, and the documents in their global batches.
     """
 
     task: Task

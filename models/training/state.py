@@ -36,13 +36,14 @@ class Outcome:
 class TrainingState:
     """Where a training stands.
 
-    phase: `SEARCH` or `REFIT`.
-    epoch, step: the epoch of this phase, from 1, and the steps of it that have been taken.
-    steps: all steps that have been taken, in both phases.
-    loss_sum, weight_sum: of the documents in the steps of this epoch.
-    best: the outcome whose weights are kept.
-    searched: in the refit, the best outcome of the search.
-    plateau: the state of the "plateau" schedule.
+    Attributes:
+        phase: `SEARCH` or `REFIT`.
+        epoch, step: the epoch of this phase, from 1, and the steps of it that have been taken.
+        steps: all steps that have been taken, in both phases.
+        loss_sum, weight_sum: of the documents in the steps of this epoch.
+        best: the outcome whose weights are kept.
+        searched: in the refit, the best outcome of the search.
+        plateau: the state of the "plateau" schedule.
     """
 
     phase: int = SEARCH

@@ -139,16 +139,17 @@ CHANGEABLE_ON_RESUME = (
 class Task:
     """Everything that a rank is given. It is small and plain, because it is pickled on its way to the rank.
 
-    files: feature files; of their rows those of batches up to `batch` count.
-    documents: how many documents the vocabulary's frequencies count.
-    labels: of the train split, sorted; none if the model learns a target.
-    model, options: the architecture's name and settings.
-    folder: holds the vocabulary, and receives weights, checkpoints and exit records.
-    tfidf, train: the settings of the groups `tfidf` and `train`.
-    test_share, validation_share: of all documents.
-    salt: of the hash that chooses the documents for validation.
-    attempt: the name of this launch, so that records of an earlier launch's ranks are not taken for this one's.
-    progress: whether to print progress lines.
+    Attributes:
+        files: feature files; of their rows those of batches up to `batch` count.
+        documents: how many documents the vocabulary's frequencies count.
+        labels: of the train split, sorted; none if the model learns a target.
+        model, options: the architecture's name and settings.
+        folder: holds the vocabulary, and receives weights, checkpoints and exit records.
+        tfidf, train: the settings of the groups `tfidf` and `train`.
+        test_share, validation_share: of all documents.
+        salt: of the hash that chooses the documents for validation.
+        attempt: the name of this launch, so that records of an earlier launch's ranks are not taken for this one's.
+        progress: whether to print progress lines.
     """
 
     files: Sequence[str]
