@@ -1,7 +1,7 @@
-"""One block of self-attention over word vectors, softmax(Q Kᵀ / √d) V (Vaswani et al., 2017, section 3.2.1), pooled.
+"""Self-attention over word vectors, softmax(Q Kᵀ / √D) V (Vaswani et al., 2017, section 3.2.1), pooled over time.
 
-Dimensions: B documents, T words of the longest, E the word vectors' width, H heads, D = E / H the width of one's
-queries, keys and values, C classes.
+Dimensions: B documents, T words of the longest document, E the width of the word vectors, H heads, D = E / H the width
+of a head's queries, keys and values, C classes.
 """
 # ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from models.dataset.inputs import Inputs
-from models.parts.layers import WordVectors, highest, mean
+from models.parts.layers import WordEmbedding, masked_max, masked_mean
 from models.parts.option_checks import check
 from models.parts.settings import setting
 
@@ -36,7 +36,10 @@ class Options:
 
 
 class SelfAttention(nn.Module):
-    """Each word's vector becomes a mean of all words' values, weighted by how its query meets their keys."""
+    """Multi-head attention within a document.
+
+    A word's output is the mean of all words' values, weighted by how well its query matches their keys.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -45,22 +48,22 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-        """The same shape; words that `mask_BT` leaves out are not looked at."""
+        """attended_BTE; padding, which is False in `mask_BT`, gets no attention."""
         queries_BHTD, keys_BHTD, values_BHTD = (
             part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.project(vectors_BTE).chunk(3, 2)
         )
-        seen_B11T = mask_BT[:, None, None, :]
-        found_BHTD = scaled_dot_product_attention(queries_BHTD, keys_BHTD, values_BHTD, attn_mask=seen_B11T)
-        result_BTE: Tensor = self.output(found_BHTD.transpose(1, 2).flatten(2))
-        return result_BTE
+        mask_B11T = mask_BT[:, None, None, :]
+        heads_BHTD = scaled_dot_product_attention(queries_BHTD, keys_BHTD, values_BHTD, attn_mask=mask_B11T)
+        attended_BTE: Tensor = self.output(heads_BHTD.transpose(1, 2).flatten(2))
+        return attended_BTE
 
 
 class Model(nn.Module):
-    """Attention's result is added to the words' own vectors; maximum and mean over the words are classified."""
+    """Attention with a residual connection; a linear layer classifies the maximum and the mean over the words."""
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
         super().__init__()
-        self.vectors = WordVectors(terms, options.embedding, word_dropout=options.word_dropout)
+        self.vectors = WordEmbedding(terms, options.embedding, word_dropout=options.word_dropout)
         self.attention = SelfAttention(options.embedding, options.heads)
         self.dropout = nn.Dropout(options.dropout)
         self.output = nn.Linear(2 * options.embedding, classes)
@@ -71,6 +74,6 @@ class Model(nn.Module):
         mask_BT = inputs.words.mask_BT
         vectors_BTE = self.vectors(inputs.words)
         attended_BTE = vectors_BTE + self.attention(self.dropout(vectors_BTE), mask_BT)
-        pooled = torch.cat([highest(attended_BTE, mask_BT), mean(attended_BTE, mask_BT)], 1)
+        pooled = torch.cat([masked_max(attended_BTE, mask_BT), masked_mean(attended_BTE, mask_BT)], 1)
         logits_BC: Tensor = self.output(self.dropout(pooled))
         return logits_BC

@@ -1,12 +1,12 @@
-"""TF-IDF and the words in their order together: what one branch misses the other may see.
+"""Three classifiers in one, over TF-IDF and over word sequences: what one branch misses another may see.
 
-Three branches, each a classifier of its own: a hidden layer over TF-IDF (as `mlp`), self-attention (as `attention`)
-and convolutions (as `textcnn`) over common word vectors. Their logits are added (a product of experts: Hinton, 2002).
-In training a document's branches are left out at random, so that each learns to tell the classes by itself: together
-from the start, the quickest learner leaves the others nothing to learn (Neverova et al., ModDrop, 2016).
+The branches are a hidden layer over TF-IDF (as in `mlp`), and self-attention (as in `attention`) and convolutions (as
+in `textcnn`) over shared word vectors. Their logits are added (a product of experts: Hinton, 2002). In training,
+branches are dropped at random for each document, so that each branch learns to tell the classes by itself: when all
+learn together, the fastest one leaves the others nothing to learn (ModDrop: Neverova et al., 2016).
 
-Dimensions: B documents, T words of the longest, E the word vectors' width, H the hidden layer's, F filters of all
-widths, R branches, C classes.
+Dimensions: B documents, T words of the longest document, E the width of the word vectors, H that of the hidden layer,
+F filters of all widths together, R branches, C classes.
 """
 # ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models.attention import SelfAttention
 from models.dataset.inputs import Bags, Inputs
-from models.parts.layers import WordVectors, highest, mean
+from models.parts.layers import WordEmbedding, masked_max, masked_mean
 from models.parts.option_checks import check
 from models.parts.settings import setting
 from models.textcnn import check_widths
@@ -52,7 +52,7 @@ class Options:
 
 
 class Model(nn.Module):
-    """The sum of the branches' logits."""
+    """Adds the logits of the branches."""
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Model(nn.Module):
         self.table = nn.EmbeddingBag(terms, options.hidden, mode="sum")
         nn.init.normal_(self.table.weight, std=0.01)
         self.bias = nn.Parameter(nn.init.zeros_(self.table.weight.new_empty(options.hidden)))
-        self.vectors = WordVectors(terms, width, word_dropout=options.word_dropout)
+        self.vectors = WordEmbedding(terms, width, word_dropout=options.word_dropout)
         self.attention = SelfAttention(width, options.heads)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(width, options.filters, size, padding=size // 2) for size in options.widths
@@ -75,29 +75,33 @@ class Model(nn.Module):
         assert inputs.words
         mask_BT = inputs.words.mask_BT
         vectors_BTE = self.vectors(inputs.words)
-        branches = (self.hidden(inputs.bags), self.attended(vectors_BTE, mask_BT), self.convolved(vectors_BTE, mask_BT))
+        branches = (
+            self.hidden_layer(inputs.bags),
+            self.attend(vectors_BTE, mask_BT),
+            self.convolve(vectors_BTE, mask_BT),
+        )
         parts = [output(self.dropout(values)) for output, values in zip(self.outputs, branches, strict=True)]
         logits_BRC = torch.stack(parts, 1)
-        logits_BC: Tensor = (logits_BRC * self.heard(logits_BRC)).sum(1)
+        logits_BC: Tensor = (logits_BRC * self.branch_mask(logits_BRC)).sum(1)
         return logits_BC
 
-    def heard(self, logits_BRC: Tensor) -> Tensor:
-        """True for the branches that count, (B, R, 1): of each document one at least."""
-        heard_BR1: Tensor = self.branch_dropout(torch.ones_like(logits_BRC[:, :, :1])) > 0
-        return heard_BR1 | ~heard_BR1.any(1, keepdim=True)
+    def branch_mask(self, logits_BRC: Tensor) -> Tensor:
+        """mask_BR1, True for the branches that are kept; where dropout takes all of a document, they are all kept."""
+        kept_BR1: Tensor = self.branch_dropout(torch.ones_like(logits_BRC[:, :, :1])) > 0
+        return kept_BR1 | ~kept_BR1.any(1, keepdim=True)
 
-    def hidden(self, bags: Bags) -> Tensor:
-        """hidden_BH."""
+    def hidden_layer(self, bags: Bags) -> Tensor:
+        """hidden_BH, from TF-IDF."""
         first_BH: Tensor = self.table(bags.indices_N, bags.offsets_B, per_sample_weights=bags.weights_N) + self.bias
         return first_BH.relu()
 
-    def attended(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-        """Each word's vector and what it attends to, pooled: (B, 2 · E)."""
+    def attend(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
+        """Self-attention with a residual connection, its maximum and mean over the words: (B, 2 · E)."""
         attended_BTE = vectors_BTE + self.attention(self.dropout(vectors_BTE), mask_BT)
-        return torch.cat([highest(attended_BTE, mask_BT), mean(attended_BTE, mask_BT)], 1)
+        return torch.cat([masked_max(attended_BTE, mask_BT), masked_mean(attended_BTE, mask_BT)], 1)
 
-    def convolved(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-        """convolved_BF."""
+    def convolve(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
+        """convolved_BF, the maximum of each filter over the words."""
         vectors_BET = vectors_BTE.transpose(1, 2)
-        pooled = [highest(convolve(vectors_BET).transpose(1, 2), mask_BT) for convolve in self.convolutions]
+        pooled = [masked_max(convolution(vectors_BET).transpose(1, 2), mask_BT) for convolution in self.convolutions]
         return torch.cat(pooled, 1).relu()

@@ -1,6 +1,6 @@
-"""Convolutional network on images: conv, pool, conv, pool, a dense layer, classes (LeCun et al., 1998).
+"""Convolutional network on images: two convolutions, each with pooling, and a dense layer (LeCun et al., 1998).
 
-Dimensions: B images, H x W pixels of C channels; F filters, D the dense layer's width.
+Dimensions: B images, H x W pixels in C channels; for the logits, C classes.
 """
 # ruff: noqa: N806  (a tensor's name ends in its dimensions)
 
@@ -38,10 +38,10 @@ class Options:
 
 
 class Model(nn.Module):
-    """Each pooling halves height and width."""
+    """Convolutions of 3 x 3 pixels; each max-pooling halves height and width."""
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
-        """`terms` is of no use to it."""
+        """`terms`, the size of the vocabulary, is not used: images have no terms."""
         super().__init__()
         first, second = options.filters
         self.convolutions = nn.Sequential(

@@ -1,7 +1,7 @@
-"""Linear regression on sparse features: one number a document, the target that documents come with.
+"""Linear regression on TF-IDF: predicts a document's target, one number.
 
-y = Σ w_t · x_t + b, least squares; `train.l1` makes it Lasso (Tibshirani, 1996), `train.weight_decay` Ridge (Hoerl and
-Kennard, 1970), of the standardised target.
+y = Σ w_t · x_t + b, fitted by least squares to the standardised target; `train.l1` makes it a Lasso (Tibshirani, 1996),
+`train.weight_decay` a Ridge regression (Hoerl and Kennard, 1970).
 """
 
 from models.logistic import READS, Model, Options

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on sparse features.
+"""Multinomial logistic regression on TF-IDF.
 
 Dimensions: B documents, C classes.
 """
@@ -19,10 +19,10 @@ class Options:
 
 
 class Model(nn.Module):
-    """logits = x W + b, reading only the rows of W whose terms occur."""
+    """logits = x W + b; only the rows of W whose terms occur in the documents are read."""
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
-        """Start at zero: the problem is convex, and every start but this one favours some class."""
+        """All weights start at zero: the problem is convex, and any other start favours some class."""
         super().__init__()
         self.table = nn.EmbeddingBag(terms, classes, mode="sum")
         self.bias = nn.Parameter(nn.init.zeros_(self.table.weight.new_empty(classes)))

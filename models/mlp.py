@@ -1,6 +1,6 @@
-"""Multilayer perceptron on sparse features.
+"""Multilayer perceptron on TF-IDF.
 
-Dimensions: B documents, H the first layer's width, C classes.
+Dimensions: B documents, H the width of the first layer, C classes.
 """
 # ruff: noqa: N806  (a tensor's name ends in its dimensions)
 
@@ -38,15 +38,15 @@ class Options:
 
 
 class Model(nn.Module):
-    """One table lookup, then dense layers."""
+    """A sparse first layer, which reads only the rows of terms that occur, then dense layers."""
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
         super().__init__()
         first, *widths = options.hidden
         self.table = nn.EmbeddingBag(terms, first, mode="sum")
         self.bias = nn.Parameter(nn.init.zeros_(self.table.weight.new_empty(first)))
-        # The default N(0, 1) is meant for word vectors. A document's weights have length 1 (l2), so this
-        # gives the hidden layer a scale at which the learning rates of the dense layers fit.
+        # torch's default N(0, 1) is meant for word vectors. A document's weights have length 1 (l2), so a standard
+        # deviation of 0.01 gives the hidden layer a scale that fits the learning rates of the dense layers.
         nn.init.normal_(self.table.weight, std=0.01)
         activation = ACTIVATIONS[options.activation]
         layers: list[nn.Module] = []

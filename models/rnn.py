@@ -1,10 +1,10 @@
 """Recurrent network over word vectors, in one direction or both, pooled over time.
 
 `cell=rnn` is h_t = tanh(W_h h_(t-1) + W_x x_t + b) (Elman, 1990); `lstm` (Hochreiter and Schmidhuber, 1997) and `gru`
-(Cho et al., 2014) as torch.nn documents them.
+(Cho et al., 2014) are as torch.nn documents them.
 
-Dimensions: B documents, T words of the longest, E the word vectors' width, H the state's (of all directions together),
-C classes.
+Dimensions: B documents, T words of the longest document, E the width of the word vectors, H that of the states of all
+directions together, C classes.
 """
 # ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.dataset.inputs import Inputs, Words
-from models.parts.layers import WordVectors, highest, mean
+from models.parts.layers import WordEmbedding, masked_max, masked_mean
 from models.parts.option_checks import check
 from models.parts.settings import setting
 
@@ -44,13 +44,16 @@ class Options:
 
 
 class Model(nn.Module):
-    """No state of a word has seen padding, which stands behind the words for either direction: the second reads each
-    sequence from its own last word on. So results are those of packed sequences, in a quarter of the time on a CPU.
+    """Recurrent layers; a linear layer classifies the maximum and the mean of the states over the words.
+
+    No state of a word has seen padding: it lies behind the words in both directions, because the backward direction
+    starts at each sequence's own last word. So the results equal those of packed sequences, in a quarter of the time on
+    a CPU.
     """
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
         super().__init__()
-        self.vectors = WordVectors(terms, options.embedding, word_dropout=options.word_dropout)
+        self.vectors = WordEmbedding(terms, options.embedding, word_dropout=options.word_dropout)
         self.dropout = nn.Dropout(options.dropout)
         cell, width = CELLS[options.cell], options.hidden * options.directions
         self.directions = options.directions
@@ -64,26 +67,27 @@ class Model(nn.Module):
     def forward(self, inputs: Inputs) -> Tensor:
         """logits_BC."""
         assert inputs.words
-        mask_BT, turn_BT = inputs.words.mask_BT, turned(inputs.words)
+        mask_BT, reversal_BT = inputs.words.mask_BT, reversal_positions(inputs.words)
         states_BTH = self.vectors(inputs.words)
         for first in range(0, len(self.cells), self.directions):
             below_BTH = self.dropout(states_BTH)
             states = [self.cells[first](below_BTH)[0]]
             if self.directions == 2:
-                states.append(taken(self.cells[first + 1](taken(below_BTH, turn_BT))[0], turn_BT))
+                reversed_BTH = gather_positions(below_BTH, reversal_BT)
+                states.append(gather_positions(self.cells[first + 1](reversed_BTH)[0], reversal_BT))
             states_BTH = torch.cat(states, 2)
-        pooled_B2H = torch.cat([highest(states_BTH, mask_BT), mean(states_BTH, mask_BT)], 1)
+        pooled_B2H = torch.cat([masked_max(states_BTH, mask_BT), masked_mean(states_BTH, mask_BT)], 1)
         logits_BC: Tensor = self.output(self.dropout(pooled_B2H))
         return logits_BC
 
 
-def turned(words: Words) -> Tensor:
-    """Where each place of a sequence goes when the words are read backwards, (B, T); padding stays. Its own inverse."""
-    places_1T = torch.arange(words.words_BT.shape[1], device=words.words_BT.device)[None]
-    back_BT = words.lengths_B[:, None] - 1 - places_1T
-    return torch.where(back_BT >= 0, back_BT, places_1T)
+def reversal_positions(words: Words) -> Tensor:
+    """positions_BT that reverse each sequence and leave its padding in place; applied twice, they restore it."""
+    positions_1T = torch.arange(words.words_BT.shape[1], device=words.words_BT.device)[None]
+    reversed_BT = words.lengths_B[:, None] - 1 - positions_1T
+    return torch.where(reversed_BT >= 0, reversed_BT, positions_1T)
 
 
-def taken(values_BTH: Tensor, places_BT: Tensor) -> Tensor:
-    """The values of other places, (B, T, H)."""
-    return values_BTH.gather(1, places_BT[:, :, None].expand_as(values_BTH))
+def gather_positions(values_BTH: Tensor, positions_BT: Tensor) -> Tensor:
+    """values_BTH with the values of `positions_BT` in each place."""
+    return values_BTH.gather(1, positions_BT[:, :, None].expand_as(values_BTH))

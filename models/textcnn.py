@@ -1,6 +1,7 @@
 """Convolutions of several widths over word vectors, each pooled over time (Kim, EMNLP 2014).
 
-Dimensions: B documents, T words of the longest, E the word vectors' width, F filters of all widths, C classes.
+Dimensions: B documents, T words of the longest document, E the width of the word vectors, F filters of all widths
+together, C classes.
 """
 # ruff: noqa: N806  (a tensor's name ends in its dimensions)
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.dataset.inputs import Inputs
-from models.parts.layers import WordVectors, highest
+from models.parts.layers import WordEmbedding, masked_max
 from models.parts.option_checks import check
 from models.parts.settings import setting
 
@@ -34,17 +35,21 @@ class Options:
 
 
 def check_widths(widths: list[int]) -> None:
-    """Raise ValueError for widths that have no middle."""
+    """Check that each width is odd, so that a filter has a word in its middle.
+
+    Raises:
+        ValueError: There is no width, or one is even or below 1.
+    """
     if not widths or any(width < 1 or width % 2 == 0 for width in widths):
         raise ValueError(f"model.widths must hold odd numbers above 0, not {widths}")
 
 
 class Model(nn.Module):
-    """The padding is zero before each convolution, and no maximum sees it: it never changes a result."""
+    """Padding never changes a result: it is zero before each convolution, and no maximum includes it."""
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
         super().__init__()
-        self.vectors = WordVectors(terms, options.embedding, word_dropout=options.word_dropout)
+        self.vectors = WordEmbedding(terms, options.embedding, word_dropout=options.word_dropout)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(options.embedding, options.filters, width, padding=width // 2) for width in options.widths
         )
@@ -56,7 +61,7 @@ class Model(nn.Module):
         assert inputs.words
         mask_BT = inputs.words.mask_BT
         vectors_BET = self.vectors(inputs.words).transpose(1, 2)
-        pooled = [highest(convolve(vectors_BET).transpose(1, 2), mask_BT) for convolve in self.convolutions]
-        pooled_BF = torch.cat(pooled, 1).relu()  # relu is monotonic: the same before and after a maximum
+        pooled = [masked_max(convolution(vectors_BET).transpose(1, 2), mask_BT) for convolution in self.convolutions]
+        pooled_BF = torch.cat(pooled, 1).relu()  # ReLU is monotonic, so it may come after the maximum
         logits_BC: Tensor = self.output(self.dropout(pooled_BF))
         return logits_BC

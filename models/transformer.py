@@ -1,6 +1,6 @@
-"""Transformer encoder (Vaswani et al., 2017), normalised before each part (Xiong et al., 2020), pooled and classified.
+"""Transformer encoder (Vaswani et al., 2017) with layer normalisation before each part (Xiong et al., 2020).
 
-Dimensions: B documents, T words of the longest, E the word vectors' width, C classes.
+Dimensions: B documents, T words of the longest document, E the width of the word vectors, C classes.
 """
 # ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.attention import SelfAttention
 from models.dataset.inputs import Inputs
-from models.parts.layers import WordVectors, highest, mean
+from models.parts.layers import WordEmbedding, masked_max, masked_mean
 from models.parts.option_checks import check
 from models.parts.settings import setting
 
@@ -47,7 +47,7 @@ class Options:
 
 
 class Layer(nn.Module):
-    """Attention among the words, then two dense layers for each word alone; each adds to what it got."""
+    """Self-attention, then two dense layers for each word by itself, each with a residual connection."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -60,21 +60,23 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, vectors_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-        """The same shape."""
+        """outputs_BTE; padding is False in `mask_BT`."""
         vectors_BTE = vectors_BTE + self.dropout(self.attention(self.before_attention(vectors_BTE), mask_BT))
-        result_BTE: Tensor = vectors_BTE + self.dropout(self.dense(self.before_dense(vectors_BTE)))
-        return result_BTE
+        outputs_BTE: Tensor = vectors_BTE + self.dropout(self.dense(self.before_dense(vectors_BTE)))
+        return outputs_BTE
 
 
 class Model(nn.Module):
-    """The layers' result is added to the words' own vectors before it is pooled: without that, two layers learn slowly
-    from a few thousand documents.
+    """Encoder layers over words and positions; a linear layer classifies the maximum and the mean over the words.
+
+    The layers' output is added to the word vectors before it is pooled. Without this, two layers learn slowly from a
+    few thousand documents.
     """
 
     def __init__(self, options: Options, *, terms: int, classes: int) -> None:
         super().__init__()
         width = options.embedding
-        self.vectors = WordVectors(terms, width, word_dropout=options.word_dropout)
+        self.vectors = WordEmbedding(terms, width, word_dropout=options.word_dropout)
         learned = options.positions == "learned"
         self.positions_TE = nn.Parameter(torch.empty(options.length, width).normal_(std=0.02)) if learned else None
         self.dropout = nn.Dropout(options.dropout)
@@ -90,13 +92,13 @@ class Model(nn.Module):
         vectors_BTE = self.dropout(words_BTE + self.positions(words_BTE))
         for layer in self.layers:
             vectors_BTE = layer(vectors_BTE, mask_BT)
-        both_BTE = words_BTE + self.norm(vectors_BTE)
-        pooled = torch.cat([highest(both_BTE, mask_BT), mean(both_BTE, mask_BT)], 1)
+        sum_BTE = words_BTE + self.norm(vectors_BTE)
+        pooled = torch.cat([masked_max(sum_BTE, mask_BT), masked_mean(sum_BTE, mask_BT)], 1)
         logits_BC: Tensor = self.output(self.dropout(pooled))
         return logits_BC
 
     def positions(self, words_BTE: Tensor) -> Tensor:
-        """What is added to the words for where they stand, (T, E)."""
+        """positions_TE, the encoding of each position, which is added to the word vectors."""
         length, width = words_BTE.shape[1:]
         if self.positions_TE is None:
             return sinusoids(length, width).to(words_BTE.device)
@@ -104,7 +106,10 @@ class Model(nn.Module):
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """sin and cos of position / 10,000^(2i / width), in turn, (length, width) (Vaswani et al., 2017, section 3.5)."""
+    """Sine and cosine of position / 10,000^(2i / width), alternating, (length, width).
+
+    Vaswani et al., 2017, section 3.5.
+    """
     rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
     angles = torch.arange(length)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)[:, :width]

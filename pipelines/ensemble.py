@@ -4,7 +4,7 @@ import time
 
 from pyspark.sql import SparkSession
 
-from models.bundles.bundle import ENSEMBLE, unite
+from models.bundles.bundle import ENSEMBLE, create_ensemble
 from models.storage import files
 from pipelines.config import Config
 from pipelines.errors import UserError
@@ -44,7 +44,7 @@ def _unite_locked(dataset: Dataset, config: Config, members: list[str], name: st
     snapshot = dataset.snapshot(config.snapshot)
     began = time.monotonic()
     try:
-        manifest = unite(folder, members, models=models)
+        manifest = create_ensemble(folder, members, models=models)
     except ValueError as error:
         raise UserError(str(error)) from error
     tested = evaluate_bundle(dataset, EvaluatedBundle(folder, manifest, name, models), snapshot)

@@ -40,7 +40,7 @@ def run(spark: SparkSession, config: Config) -> EvaluationReport:
             job="evaluate",
             status=UNCHANGED if known else DONE,
             run=name,
-            model=bundle.manifest["model"],
+            model=bundle.manifest.model,
             source=config.names.source,
             dataset=dataset.name,
             metrics={"test": tested},

@@ -30,12 +30,12 @@ def run(spark: SparkSession, config: Config) -> PredictionReport:
     load_bundle(folder, models)  # so that a broken bundle is reported here, not by a worker
     check_output(spark, output)
     began = time.monotonic()
-    worker = score_rows(folder, models, tokenizer_options(manifest["features"]))
+    worker = score_rows(folder, models, tokenizer_options(manifest))
     rows = predict_source(spark, configured_source(config), output, worker)
     return PredictionReport(
         job="predict",
         status=DONE,
-        model=manifest["model"],
+        model=manifest.model,
         source=config.names.source,
         rows=rows,
         seconds={"predict": round(time.monotonic() - began, 2)},

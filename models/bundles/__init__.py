@@ -1,1 +1,1 @@
-"""What a trained model is on disk: weights, vocabulary, manifest."""
+"""A trained model on disk: its weights, vocabulary and manifest."""

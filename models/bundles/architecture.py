@@ -1,4 +1,8 @@
-"""Finds a model by its name: `models/<name>.py` holds its `Options`, its `Model`, and what it `READS`."""
+"""Finds a model architecture by its name.
+
+`models/<name>.py` defines its settings `Options`, its network `Model`, and `READS`, the parts of `inputs.Inputs` that
+it takes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -6,39 +10,41 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
-from models.dataset.encoder import Reads
+from models.dataset.inputs import InputSpec
+from models.storage.json_values import JsonValue
 
 
-def options(kind: Any, values: Mapping[str, Any], *, name: str) -> Any:
-    """An instance of the dataclass `kind` from plain values, as they come out of a file.
+def parse_options(kind: Any, values: Mapping[str, JsonValue], *, section: str) -> Any:
+    """An instance of the dataclass `kind` with `values`, as JSON holds them; errors call it `section`.
 
     Raises:
-        ValueError: a key that `kind` lacks, or a value of another type than its default's.
+        ValueError: `kind` has no such field, a value's type differs from its default's, or `kind` refuses it.
     """
     default = kind()
     known = {field.name for field in fields(kind)}
     for key, value in values.items():
         if key not in known:
-            raise ValueError(f"{name}.{key} is unknown; {name} has {', '.join(sorted(known))}")
-        if not same_type(value, getattr(default, key)):
-            raise ValueError(f"{name}.{key} has the wrong type: {value!r}")
+            raise ValueError(f"{section}.{key} is unknown; {section} has {', '.join(sorted(known))}")
+        if not _has_type_of(value, getattr(default, key)):
+            raise ValueError(f"{section}.{key} has the wrong type: {value!r}")
     return kind(**values)
 
 
-def same_type(value: Any, default: Any) -> bool:
-    """Whether `value` may stand where `default` does: an int may be a float, a bool no int."""
+def _has_type_of(value: Any, default: Any) -> bool:
+    """Whether `value` has the type of `default`; an int may stand for a float, a bool not for an int."""
     if isinstance(default, list):
-        return isinstance(value, list) and all(same_type(item, default[0]) for item in value)
+        return isinstance(value, list) and all(_has_type_of(item, default[0]) for item in value)
     return type(value) is type(default) or (type(default) is float and type(value) is int)
 
 
-def found(name: str) -> ModuleType:
-    """The module of the model `name`.
+def find_module(name: str) -> ModuleType:
+    """The module of the architecture `name`.
 
     Raises:
-        ValueError: no such model.
+        ValueError: There is no such architecture.
     """
     if not name.isidentifier():
         raise ValueError(f"a model's name must be an identifier, not {name!r}")
@@ -53,28 +59,49 @@ def found(name: str) -> ModuleType:
     return module
 
 
-def build(name: str, values: Mapping[str, Any], *, terms: int, classes: int) -> nn.Module:
-    """The model `name` with its weights drawn from torch's random state.
+def build(name: str, options: Mapping[str, JsonValue], *, terms: int, classes: int) -> nn.Module:
+    """A new model whose weights are drawn from torch's global random state.
+
+    Args:
+        name: of the architecture.
+        options: its settings, as JSON holds them.
+        terms: the size of the vocabulary.
+        classes: how many numbers the model gives for a document.
 
     Raises:
-        ValueError: no such model, or a setting that it refuses.
+        ValueError: There is no such architecture, or it refuses a setting.
     """
-    module = found(name)
-    model: nn.Module = module.Model(options(module.Options, values, name="model"), terms=terms, classes=classes)
+    module = find_module(name)
+    parsed = parse_options(module.Options, options, section="model")
+    model: nn.Module = module.Model(parsed, terms=terms, classes=classes)
     return model
 
 
-def reads(name: str, values: Mapping[str, Any]) -> Reads:
-    """What the model `name` reads: its `READS` names parts of `inputs.Inputs`, its options the words' `length` and an
-    image's `height`, `width` and `channels`.
+def build_without_memory(name: str, options: Mapping[str, JsonValue], *, terms: int, classes: int) -> nn.Module:
+    """The model that `build` would make, on the meta device: its tensors have shapes, but no memory.
 
     Raises:
-        ValueError: no such model, or a setting that it refuses.
+        ValueError: There is no such architecture, it refuses a setting, or no model can have these settings.
     """
-    module = found(name)
-    chosen = options(module.Options, values, name="model")
-    return Reads(
+    try:
+        with torch.device("meta"):
+            return build(name, options, terms=terms, classes=classes)
+    except (RuntimeError, TypeError, OverflowError):
+        raise ValueError("its settings describe no possible model") from None
+
+
+def input_spec(name: str, options: Mapping[str, JsonValue]) -> InputSpec:
+    """What the architecture `name` with these settings reads of a document.
+
+    `READS` names the parts; the options `length`, or `height`, `width` and `channels`, give their sizes.
+
+    Raises:
+        ValueError: There is no such architecture, or it refuses a setting.
+    """
+    module = find_module(name)
+    parsed = parse_options(module.Options, options, section="model")
+    return InputSpec(
         bags="bags" in module.READS,
-        length=chosen.length if "words" in module.READS else 0,
-        image=(chosen.height, chosen.width, chosen.channels) if "image" in module.READS else None,
+        length=parsed.length if "words" in module.READS else 0,
+        image=(parsed.height, parsed.width, parsed.channels) if "image" in module.READS else None,
     )

@@ -1,8 +1,8 @@
-"""A bundle: the folder that holds all that scoring needs. Loading one executes nothing from it."""
+"""A bundle: the folder with everything that scoring needs. Loading one executes nothing from it."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.bundles import weights
-from models.bundles.architecture import build, options, reads
-from models.bundles.manifest import FILE, FORMAT, LARGEST_MANIFEST, compare, digest, read_manifest, write_manifest
+from models.bundles import architecture, weights
+from models.bundles.manifest import FILE, MAX_BYTES, Manifest, digest, read_manifest, write_manifest
 from models.dataset import tfidf, vocabulary
-from models.dataset.encoder import Documents, Encoder, Reads, Stored, at_once, pieces, tensors
-from models.dataset.target_scaling import Scale
+from models.dataset.encoder import (
+    EncodedDocuments,
+    Encoder,
+    StoredDocuments,
+    max_documents,
+    scoring_slices,
+    to_inputs,
+)
+from models.dataset.inputs import InputSpec
+from models.dataset.target_scaling import TargetScale
 from models.storage import files
 
 ENSEMBLE, MEMBERS = "ensemble", "members"
@@ -23,196 +30,175 @@ ENSEMBLE, MEMBERS = "ensemble", "members"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model ready to score: C `labels` in the order of the scores (none of a target); `manifest`: model.json."""
+    """A model ready to score documents."""
 
     model: nn.Module
     encoder: Encoder
-    labels: list[str]
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
-    def reads(self) -> Reads:
-        """What it needs of a document."""
-        return self.encoder.reads
+    def labels(self) -> list[str]:
+        """The C labels in the order of the scores; none if the model predicts a target."""
+        return self.manifest.labels
 
     @property
     def kind(self) -> str:
-        """One of `manifest.KINDS`."""
-        return str(self.manifest["task"]["kind"])
+        """What the scores mean, one of `manifest.KINDS`."""
+        return self.manifest.task.kind
 
-    def score(self, stored: Stored) -> NDArray[Any]:
-        """Probabilities (B, C) of B documents, in float32; of a target its values (B, 1), in float64."""
-        return self.outputs(self.encoder.encode(stored))
+    @property
+    def input_spec(self) -> InputSpec:
+        """What the model reads of a document."""
+        return self.encoder.spec
 
-    def outputs(self, documents: Documents) -> NDArray[Any]:
-        """`score` of encoded documents, each scored with others of about its length, some at a time."""
-        kind = np.float64 if self.kind == "target" else np.float32
-        result = np.empty((len(documents), outputs(self.manifest)), dtype=kind)
+    def score(self, stored: StoredDocuments) -> NDArray[Any]:
+        """Probabilities (B, C) of B documents in float32, or the predicted targets (B, 1) in float64."""
+        return self.score_encoded(self.encoder.encode(stored))
+
+    def score_encoded(self, documents: EncodedDocuments) -> NDArray[Any]:
+        """`score` for encoded documents. Documents of similar lengths go through the model together, some at a time."""
+        dtype = np.float64 if self.kind == "target" else np.float32
+        scores = np.empty((len(documents), self.manifest.outputs), dtype=dtype)
         lengths = documents.words.lengths if documents.words is not None else np.zeros(len(documents), np.int64)
         order = np.argsort(lengths, kind="stable")
         with torch.inference_mode():
-            for some in pieces(lengths[order], at_once(self.reads)):
-                rows = order[some]
-                result[rows] = self._finished(self.model(tensors(documents.take(rows))))
-        return result
+            for chosen in scoring_slices(lengths[order], max_documents(self.input_spec)):
+                rows = order[chosen]
+                scores[rows] = self._to_scores(self.model(to_inputs(documents.take(rows))))
+        return scores
 
-    def _finished(self, logits: torch.Tensor) -> NDArray[Any]:
-        if self.kind == "target":
-            task = self.manifest["task"]
-            return Scale(task["mean"], task["std"]).restored(logits.numpy())
-        found: NDArray[np.float32] = (logits.sigmoid() if self.kind == "labels" else logits.softmax(1)).numpy()
-        return found
+    def _to_scores(self, logits: torch.Tensor) -> NDArray[Any]:
+        task = self.manifest.task
+        if task.kind == "target":
+            assert task.mean is not None
+            assert task.std is not None
+            return TargetScale(task.mean, task.std).restore(logits.numpy())
+        probabilities = logits.sigmoid() if task.kind == "labels" else logits.softmax(1)
+        scores: NDArray[np.float32] = probabilities.numpy()
+        return scores
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Bundles of one task and equal labels whose scores are averaged; it scores as a `Bundle` does."""
+    """Bundles with one task and equal labels, whose scores are averaged. It scores documents as a `Bundle` does."""
 
     members: list[Bundle]
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
     def labels(self) -> list[str]:
-        """C labels, in the order of the scores."""
+        """The C labels in the order of the scores; none if the models predict a target."""
         return self.members[0].labels
 
     @property
     def kind(self) -> str:
-        """One of `manifest.KINDS`."""
+        """What the scores mean, one of `manifest.KINDS`."""
         return self.members[0].kind
 
     @property
-    def reads(self) -> Reads:
-        """What all of them need of a document."""
-        every = [member.reads for member in self.members]
-        images = [reads.image for reads in every if reads.image]
-        return Reads(any(reads.bags for reads in every), max(reads.length for reads in every), next(iter(images), None))
+    def input_spec(self) -> InputSpec:
+        """What the members together read of a document."""
+        specs = [member.input_spec for member in self.members]
+        images = [spec.image for spec in specs if spec.image]
+        return InputSpec(
+            bags=any(spec.bags for spec in specs),
+            length=max(spec.length for spec in specs),
+            image=images[0] if images else None,
+        )
 
-    def score(self, stored: Stored) -> NDArray[Any]:
-        """Probabilities (B, C) of B documents, in float32; of a target its values (B, 1), in float64."""
+    def score(self, stored: StoredDocuments) -> NDArray[Any]:
+        """The mean of the members' scores: (B, C) in float32, or of a target (B, 1) in float64."""
         scores = np.stack([member.score(stored) for member in self.members])
         mean: NDArray[Any] = scores.mean(0, dtype=scores.dtype)
         return mean
 
 
-def publish(  # noqa: PLR0913
-    folder: str,
-    *,
-    model: str,
-    options: Mapping[str, Any],
-    tfidf: tfidf.Options,
-    labels: Sequence[str],
-    task: Mapping[str, Any],
-    documents: int,
-    features: Mapping[str, Any],
-    snapshot: Mapping[str, Any],
-    train: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Make the weights and vocabulary in `folder` a bundle by writing model.json last; returns its content.
+def publish(folder: str, manifest: Manifest) -> Manifest:
+    """Make the weights and the vocabulary in `folder` a bundle by writing model.json last.
 
-    `task` says of which of `manifest.KINDS` the outputs are, and a target's `scale.Scale`. `documents` is the number
-    behind the vocabulary's frequencies. The mappings hold plain JSON values.
+    Returns:
+        The manifest with the digests of both files.
     """
-    manifest = {
-        "format": FORMAT,
-        "model": model,
-        "options": dict(options),
-        "tfidf": asdict(tfidf),
-        "labels": list(labels),
-        "task": dict(task),
-        "documents": documents,
-        "features": dict(features),
-        "snapshot": dict(snapshot),
-        "train": dict(train),
-        "digests": {name: digest(files.read(f"{folder}/{name}")) for name in (vocabulary.FILE, weights.FILE)},
-    }
-    write_manifest(folder, manifest)
-    return manifest
+    digests = {name: digest(files.read(f"{folder}/{name}")) for name in (vocabulary.FILE, weights.FILE)}
+    sealed = replace(manifest, digests={**digests})
+    write_manifest(folder, sealed)
+    return sealed
 
 
-def unite(folder: str, members: Sequence[str], *, models: Collection[str]) -> dict[str, Any]:
-    """Make `folder` an ensemble of copies of the bundles `members`; returns its model.json's content.
+def create_ensemble(folder: str, members: Sequence[str], *, models: Collection[str]) -> Manifest:
+    """Make `folder` an ensemble of copies of the bundles `members`, whose models must be among `models`.
+
+    Returns:
+        The ensemble's manifest.
 
     Raises:
-        ValueError: one of them cannot be used or is an ensemble itself, or they differ in labels or features.
+        ValueError: A member cannot be loaded or is an ensemble itself, or the members differ in labels, features or
+            task.
     """
-    found = [load(member, models=models) for member in members]
-    for member, each in zip(members, found, strict=True):
-        if isinstance(each, Ensemble):
+    bundles = [load(member, models=models) for member in members]
+    first = bundles[0].manifest
+    for member, bundle in zip(members, bundles, strict=True):
+        if isinstance(bundle, Ensemble):
             raise ValueError(f"{member} is an ensemble itself: name its members")
         for name in ("labels", "features"):
-            if each.manifest[name] != found[0].manifest[name]:
+            if getattr(bundle.manifest, name) != getattr(first, name):
                 raise ValueError(f"{members[0]} and {member} differ in their {name}: they cannot be averaged")
-        if each.kind != found[0].kind:
+        if bundle.kind != bundles[0].kind:
             raise ValueError(f"{members[0]} and {member} differ in their task: they cannot be averaged")
-    places = [f"{MEMBERS}/{number}" for number in range(len(members))]
-    for member, place in zip(members, places, strict=True):
-        for name in (weights.FILE, vocabulary.FILE, FILE):
-            files.write(f"{folder}/{place}/{name}", files.read(f"{member}/{name}"))
-    digests = {f"{place}/{FILE}": digest(files.read(f"{folder}/{place}/{FILE}")) for place in places}
-    united = {"model": ENSEMBLE, "options": {}, "tfidf": {}, "train": {}, "digests": digests}
-    manifest = found[0].manifest | united
+    names = [f"{MEMBERS}/{number}" for number in range(len(members))]
+    for member, name in zip(members, names, strict=True):
+        for file in (weights.FILE, vocabulary.FILE, FILE):
+            files.write(f"{folder}/{name}/{file}", files.read(f"{member}/{file}"))
+    digests = {f"{name}/{FILE}": digest(files.read(f"{folder}/{name}/{FILE}")) for name in names}
+    manifest = replace(first, model=ENSEMBLE, options={}, tfidf={}, train={}, digests={**digests})
     write_manifest(folder, manifest)
     return manifest
-
-
-def outputs(manifest: Mapping[str, Any]) -> int:
-    """How many numbers a model gives for a document."""
-    return 1 if manifest["task"]["kind"] == "target" else len(manifest["labels"])
 
 
 def load(folder: str, *, models: Collection[str]) -> Bundle | Ensemble:
-    """The bundle in `folder`, or the ensemble of some; each model must be one of `models`.
+    """The bundle or ensemble in `folder`; each model must be one of `models`.
 
     Raises:
-        ValueError: there is none, or it is torn, tampered with or foreign; nothing was allocated on its word.
+        ValueError: There is no bundle, or it is damaged, changed or foreign. No memory was allocated for sizes that it
+            only claims.
     """
     try:
-        found = read_manifest(folder, models=models)
-        return _ensemble(folder, found, models) if found["model"] == ENSEMBLE else _single(folder, found)
+        manifest = read_manifest(folder, models=models)
+        if manifest.model == ENSEMBLE:
+            return _load_ensemble(folder, manifest, models)
+        return _load_bundle(folder, manifest)
     except ValueError as error:
         raise ValueError(f"{folder} is not a bundle that can be used: {error}") from None
 
 
-def _ensemble(folder: str, manifest: dict[str, Any], models: Collection[str]) -> Ensemble:
+def _load_ensemble(folder: str, manifest: Manifest, models: Collection[str]) -> Ensemble:
     members = []
-    for name in manifest["digests"]:
+    for name in manifest.digests:
         if not re.fullmatch(rf"{MEMBERS}/[0-9]{{1,4}}/{FILE}", name):
             raise ValueError(f"{name!r} is none of an ensemble's files")
-        compare(files.read(f"{folder}/{name}", most=LARGEST_MANIFEST), manifest, name)
-        place = f"{folder}/{name.rpartition('/')[0]}"
-        found = read_manifest(place, models=[model for model in models if model != ENSEMBLE])
-        members.append(_single(place, found))
-    if not members or any(member.labels != manifest["labels"] for member in members):
+        manifest.check_digest(name, files.read(f"{folder}/{name}", max_bytes=MAX_BYTES))
+        member = f"{folder}/{name.rpartition('/')[0]}"
+        single = read_manifest(member, models=[model for model in models if model != ENSEMBLE])
+        members.append(_load_bundle(member, single))
+    if not members or any(member.labels != manifest.labels for member in members):
         raise ValueError("its members' labels are not its own")
-    if any(member.kind != manifest["task"]["kind"] for member in members):
+    if any(member.kind != manifest.task.kind for member in members):
         raise ValueError("its members' tasks are not its own")
     return Ensemble(members, manifest)
 
 
-def _single(folder: str, manifest: dict[str, Any]) -> Bundle:
-    settings = options(tfidf.Options, manifest["tfidf"], name="tfidf")
+def _load_bundle(folder: str, manifest: Manifest) -> Bundle:
+    settings = architecture.parse_options(tfidf.Options, manifest.tfidf, section="tfidf")
     terms = files.read(f"{folder}/{vocabulary.FILE}")
-    compare(terms, manifest, vocabulary.FILE)
-    table = vocabulary.opened(terms)
-    model = sketch(manifest, terms=table.metadata.num_rows)
-    weights.check(folder, model)
-    weigher = vocabulary.weigher(table, documents=manifest["documents"], options=settings)
-    encoder = Encoder(weigher, reads(manifest["model"], manifest["options"]))
+    manifest.check_digest(vocabulary.FILE, terms)
+    table = vocabulary.open_parquet(terms)
+    model = architecture.build_without_memory(
+        manifest.model, manifest.options, terms=table.metadata.num_rows, classes=manifest.outputs
+    )
+    weights.check_header(folder, model)
+    transformer = vocabulary.read_transformer(table, documents=manifest.documents, options=settings)
+    encoder = Encoder(transformer, architecture.input_spec(manifest.model, manifest.options))
     content = files.read(f"{folder}/{weights.FILE}")
-    compare(content, manifest, weights.FILE)
+    manifest.check_digest(weights.FILE, content)
     weights.load(content, model)
-    return Bundle(model.eval(), encoder, manifest["labels"], manifest)
-
-
-def sketch(manifest: Mapping[str, Any], *, terms: int) -> nn.Module:
-    """The model that `manifest` describes, with shapes but no memory behind them.
-
-    Raises:
-        ValueError: there can be no such model.
-    """
-    try:
-        with torch.device("meta"):
-            return build(manifest["model"], manifest["options"], terms=terms, classes=outputs(manifest))
-    except (RuntimeError, TypeError, OverflowError):
-        raise ValueError("its settings describe no possible model") from None
+    return Bundle(model.eval(), encoder, manifest)

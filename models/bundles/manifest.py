@@ -1,18 +1,20 @@
-"""A bundle's `model.json`: what it says of itself, believed after it has been checked."""
+"""A bundle's `model.json`: everything that it says about itself, checked before it is used."""
 
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import cast
 
 from models.storage import files
+from models.storage.json_values import JsonObject
 
 FILE = "model.json"
 FORMAT = 2
-KINDS = ("label", "labels", "target")  # one of some labels, any number of them, a number
-LARGEST_MANIFEST = 2**24
-KEYS = {
+KINDS = ("label", "labels", "target")  # one of the labels, any number of them, a number
+MAX_BYTES = 2**24
+TYPES = {
     "format": int,
     "model": str,
     "options": dict,
@@ -27,61 +29,127 @@ KEYS = {
 }
 
 
-def read_manifest(folder: str, *, models: Collection[str]) -> dict[str, Any]:
-    """The content of model.json, each key there and of its type.
+@dataclass(frozen=True)
+class TaskDescription:
+    """What a model's outputs mean: one of `KINDS`, and for a target the scale that it was learnt with."""
+
+    kind: str
+    mean: float | None = None
+    std: float | None = None
+
+    def to_dict(self) -> JsonObject:
+        """As JSON."""
+        return {"kind": self.kind} | ({"mean": self.mean, "std": self.std} if self.kind == "target" else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The content of `model.json`.
+
+    Attributes:
+        model: the architecture, or "ensemble".
+        options: the architecture's settings.
+        tfidf: the settings of `tfidf.Options`.
+        labels: in the order of the outputs, sorted; none if the model predicts a target.
+        task: what the outputs mean.
+        documents: how many documents the vocabulary's frequencies count.
+        features: how text becomes terms: the settings of the feature set.
+        snapshot: which state of the tables the model was trained on.
+        train: the settings of the training.
+        digests: SHA-256 of the bundle's other files, by their names.
+    """
+
+    model: str
+    options: JsonObject
+    tfidf: JsonObject
+    labels: list[str]
+    task: TaskDescription
+    documents: int
+    features: JsonObject
+    snapshot: JsonObject
+    train: JsonObject
+    digests: JsonObject = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model gives for a document."""
+        return 1 if self.task.kind == "target" else len(self.labels)
+
+    def to_dict(self) -> JsonObject:
+        """As `model.json` holds it."""
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "options": self.options,
+            "tfidf": self.tfidf,
+            "labels": [*self.labels],
+            "task": self.task.to_dict(),
+            "documents": self.documents,
+            "features": self.features,
+            "snapshot": self.snapshot,
+            "train": self.train,
+            "digests": self.digests,
+        }
+
+    def check_digest(self, name: str, content: bytes) -> None:
+        """Check that `content` is what the bundle's file `name` held when it was published.
+
+        Raises:
+            ValueError: The digests differ.
+        """
+        if digest(content) != self.digests.get(name):
+            raise ValueError(f"{name} is not the file that {FILE} was written for: another digest")
+
+
+def read_manifest(folder: str, *, models: Collection[str]) -> Manifest:
+    """The manifest of the bundle `folder`, whose model must be one of `models`.
 
     Raises:
-        ValueError: not so.
+        ValueError: `model.json` is missing, larger than `MAX_BYTES`, not JSON, or holds a key or value that no bundle
+            of this format can have.
     """
     try:
-        manifest = json.loads(files.read(f"{folder}/{FILE}", most=LARGEST_MANIFEST))
+        content = json.loads(files.read(f"{folder}/{FILE}", max_bytes=MAX_BYTES))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError(f"{FILE} is not JSON") from None
-    if not isinstance(manifest, dict) or {key: type(value) for key, value in manifest.items()} != KEYS:
-        raise ValueError(f"{FILE} does not hold the keys {', '.join(KEYS)}, each of its type")
-    if manifest["format"] != FORMAT:
-        raise ValueError(f"its format is {manifest['format']}, this version reads {FORMAT}")
-    if manifest["model"] not in models:
-        raise ValueError(f"its model is {manifest['model']!r}, none of {', '.join(sorted(models))}")
-    if not 0 < manifest["documents"] < 2**63:
+    if not isinstance(content, dict) or {key: type(value) for key, value in content.items()} != TYPES:
+        raise ValueError(f"{FILE} does not hold the keys {', '.join(TYPES)}, each of its type")
+    if content["format"] != FORMAT:
+        raise ValueError(f"its format is {content['format']}, this version reads {FORMAT}")
+    if content["model"] not in models:
+        raise ValueError(f"its model is {content['model']!r}, none of {', '.join(sorted(models))}")
+    if not 0 < content["documents"] < 2**63:
         raise ValueError("its number of documents is impossible")
-    labels, kind = manifest["labels"], _kind(manifest["task"])
+    labels, task = content["labels"], _parse_task(content["task"])
     if (
-        bool(labels) == (kind == "target")
+        bool(labels) == (task.kind == "target")
         or not all(type(label) is str for label in labels)
         or labels != sorted(set(labels))
     ):
         raise ValueError("its labels are not distinct strings in sorted order")
-    return manifest
+    del content["format"]
+    return Manifest(**(content | {"task": task}))
 
 
-def _kind(task: dict[str, Any]) -> str:
-    """What the bundle's outputs are.
+def _parse_task(task: JsonObject) -> TaskDescription:
+    """What the outputs mean.
 
     Raises:
-        ValueError: none of `KINDS`, or a target without a scale.
+        ValueError: The kind is none of `KINDS`, or a target has no scale.
     """
     if (kind := task.get("kind")) not in KINDS:
         raise ValueError(f"its task is {kind!r}, none of {', '.join(KINDS)}")
-    scale = [task.get(name) for name in ("mean", "std")]
-    if kind == "target" and not all(type(value) is float and math.isfinite(value) for value in scale):
+    if kind != "target":
+        return TaskDescription(str(kind))
+    mean, std = (task.get(name) for name in ("mean", "std"))
+    if not all(type(value) is float and math.isfinite(value) for value in (mean, std)):
         raise ValueError("its target has no scale")
-    return str(kind)
+    return TaskDescription("target", cast("float", mean), cast("float", std))
 
 
-def write_manifest(folder: str, manifest: Mapping[str, Any]) -> None:
-    """Write model.json, a bundle's last file."""
-    files.write(f"{folder}/{FILE}", json.dumps(manifest, ensure_ascii=False, indent=2).encode())
-
-
-def compare(content: bytes, manifest: Mapping[str, Any], name: str) -> None:
-    """Check the digest of one file.
-
-    Raises:
-        ValueError: `content` is not what was published.
-    """
-    if digest(content) != manifest["digests"].get(name):
-        raise ValueError(f"{name} is not the file that {FILE} was written for: another digest")
+def write_manifest(folder: str, manifest: Manifest) -> None:
+    """Write `model.json`, which must be the last file of a bundle to be written."""
+    files.write(f"{folder}/{FILE}", json.dumps(manifest.to_dict(), ensure_ascii=False, indent=2).encode())
 
 
 def digest(content: bytes) -> str:

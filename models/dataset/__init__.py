@@ -1,1 +1,1 @@
-"""From feature files to tensors."""
+"""The road from feature files to tensors."""

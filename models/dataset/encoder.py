@@ -1,4 +1,4 @@
-"""From documents as the tables hold them to what a model reads: TF-IDF weights, sequences of words, or both."""
+"""Turns documents as the tables store them into what a model reads: TF-IDF weights, words, pixels."""
 
 import math
 from collections.abc import Sequence
@@ -8,45 +8,43 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.dataset.inputs import FIRST, PADDING, UNKNOWN, Bags, Inputs, Shape, Words
-from models.dataset.ragged import Ints, Ragged, Stack, joined
-from models.dataset.tfidf import Weigher
+from models.dataset.inputs import FIRST_TERM, PADDING, UNKNOWN, Bags, Inputs, InputSpec, Words
+from models.dataset.ragged import Ints, Ragged, Stack, concatenate
+from models.dataset.tfidf import TfidfTransformer
 
-MOST_WORDS = 65_536  # padded, of documents that are scored at once; bounds the layers' outputs
-MOST_DOCUMENTS = 1024
-MOST_PIXELS = 1 << 21  # likewise, of all channels
-
-
-@dataclass(frozen=True)
-class Reads:
-    """What a model reads: `bags` of weighted terms; the first `length` words (0: none); an `image` of that shape."""
-
-    bags: bool
-    length: int
-    image: Shape | None = None
+# How much is scored at once; this bounds the memory of the layers' outputs.
+MAX_WORDS = 65_536  # with the padding
+MAX_DOCUMENTS = 1024
+MAX_PIXELS = 1 << 21  # of all channels
 
 
 @dataclass(frozen=True)
-class Stored:
-    """B documents as features hold them.
+class StoredDocuments:
+    """B documents as feature files store them.
 
-    `terms`: (ids, counts), each term once. `sequence`: (positions,) of the words among the document's own terms; None
-    where no model asks for it. `content`: an image's file each (B,), in Arrow; None likewise.
+    `terms`: columns (ids, counts), each term of a document once. `sequence`: column (positions,), the words in their
+    order as positions among the document's own terms; None if no model asks for it. `content`: an Arrow array (B,) of
+    image files; None likewise.
     """
 
     terms: Ragged
     sequence: Ragged | None = None
     content: Any = None
 
-    def take(self, rows: Ints) -> "Stored":
-        """Those of `rows`, in their order."""
+    def take(self, rows: Ints) -> "StoredDocuments":
+        """The documents `rows`, in that order."""
         sequence = None if self.sequence is None else self.sequence.take(rows)
-        return Stored(self.terms.take(rows), sequence, None if self.content is None else self.content.take(rows))
+        content = None if self.content is None else self.content.take(rows)
+        return StoredDocuments(self.terms.take(rows), sequence, content)
 
 
 @dataclass(frozen=True)
-class Documents:
-    """B documents as a model reads them: `bags` of (indices, weights), `words` of (words,) as in `inputs`, `images`."""
+class EncodedDocuments:
+    """B documents as a model reads them; the parts that it does not read are None.
+
+    `bags`: columns (rows of the vocabulary, TF-IDF weights). `words`: column (words,), numbered as in `inputs.Words`.
+    `images`: pixels (B, H, W, C).
+    """
 
     bags: Ragged | None = None
     words: Ragged | None = None
@@ -57,112 +55,119 @@ class Documents:
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """`Ragged`, `Stack` or None, each of the same documents."""
+        """Each part, a `Ragged` or a `Stack` of the same documents, or None."""
         return self.bags, self.words, self.images
 
     @property
     def nbytes(self) -> int:
-        """Memory of the arrays."""
+        """The memory of the arrays, in bytes."""
         return sum(part.nbytes for part in self.parts if part is not None)
 
-    def take(self, rows: Ints) -> "Documents":
-        """Those of `rows`, in their order."""
-        return Documents(*(None if part is None else part.take(rows) for part in self.parts))
+    def take(self, rows: Ints) -> "EncodedDocuments":
+        """A copy of the documents `rows`, in that order."""
+        return EncodedDocuments(*(None if part is None else part.take(rows) for part in self.parts))
 
-    def slice(self, start: int, end: int) -> "Documents":
-        """Those from `start` to before `end`; a view."""
-        return Documents(*(None if part is None else part.slice(start, end) for part in self.parts))
+    def slice(self, start: int, end: int) -> "EncodedDocuments":
+        """The documents from `start` up to but not including `end`, as a view."""
+        return EncodedDocuments(*(None if part is None else part.slice(start, end) for part in self.parts))
 
 
-def chained(pieces: Sequence[Documents]) -> Documents:
-    """Some, one at least, behind one another."""
-    some = zip(*(piece.parts for piece in pieces), strict=True)
-    return Documents(*(None if parts[0] is None else joined(parts) for parts in some))
+def concatenate_documents(pieces: Sequence[EncodedDocuments]) -> EncodedDocuments:
+    """The documents of all `pieces`, of which there must be at least one."""
+    columns = zip(*(piece.parts for piece in pieces), strict=True)
+    return EncodedDocuments(*(None if parts[0] is None else concatenate(parts) for parts in columns))
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Turns stored documents into what a model reads, by its vocabulary."""
+    """Encodes stored documents for a model that reads `spec`, with the vocabulary of `tfidf`."""
 
-    weigher: Weigher
-    reads: Reads
+    tfidf: TfidfTransformer
+    spec: InputSpec
 
     def __post_init__(self) -> None:
-        """Images need no vocabulary; a model of words without one is a mistake."""
-        if not self.terms and (self.reads.bags or self.reads.length):
+        """Refuse an empty vocabulary, unless the model reads only images.
+
+        Raises:
+            ValueError: The vocabulary is empty, and the model reads terms or words.
+        """
+        if not self.vocabulary_size and (self.spec.bags or self.spec.length):
             raise ValueError("the vocabulary is empty")
 
     @property
-    def terms(self) -> int:
-        """The vocabulary's size."""
-        return len(self.weigher.ids)
+    def vocabulary_size(self) -> int:
+        """How many terms the vocabulary has."""
+        return len(self.tfidf.ids)
 
-    def encode(self, stored: Stored) -> Documents:
-        """The same documents, in their order.
+    def encode(self, stored: StoredDocuments) -> EncodedDocuments:
+        """The same documents, in the same order, as the model reads them.
 
         Raises:
-            ValueError: a word's position lies outside its document's terms.
+            ValueError: A word's position lies outside its document's terms, or a document has no image.
         """
         bags = None
-        if self.reads.bags:
+        if self.spec.bags:
             ids, counts = stored.terms.columns
-            indices, weights, offsets = self.weigher.weigh(ids, counts, stored.terms.offsets)
-            bags = Ragged((indices, weights), offsets)
+            rows, weights, offsets = self.tfidf.transform(ids, counts, stored.terms.offsets)
+            bags = Ragged((rows, weights), offsets)
         images = None
-        if self.reads.image:
-            from models.dataset.images import decoded  # late: only images need the library
+        if self.spec.image:
+            from models.dataset.images import decode_images  # imported late: only image models need Pillow
 
-            images = Stack(decoded(stored.content.to_pylist(), self.reads.image))
-        return Documents(bags, self._words(stored) if self.reads.length else None, images)
+            images = Stack(decode_images(stored.content.to_pylist(), self.spec.image))
+        return EncodedDocuments(bags, self._encode_words(stored) if self.spec.length else None, images)
 
-    def _words(self, stored: Stored) -> Ragged:
+    def _encode_words(self, stored: StoredDocuments) -> Ragged:
         assert stored.sequence is not None
-        sequence = stored.sequence.cut(self.reads.length)
+        sequence = stored.sequence.truncate(self.spec.length)
         (positions,) = sequence.columns
-        sizes = np.repeat(stored.terms.lengths, sequence.lengths)
-        if ((positions < 0) | (positions >= sizes)).any():
+        terms_of_document = np.repeat(stored.terms.lengths, sequence.lengths)
+        if ((positions < 0) | (positions >= terms_of_document)).any():
             raise ValueError("a word of a document is none of its terms")
-        known, places = self.weigher.find(stored.terms.columns[0])
-        words = np.where(known, self.weigher.indices[places] + FIRST, UNKNOWN)
-        found = words[positions + np.repeat(stored.terms.offsets[:-1], sequence.lengths)]
-        return Ragged((found.astype(np.int32),), sequence.offsets)
+        known, in_vocabulary = self.tfidf.look_up(stored.terms.columns[0])
+        word_of_term = np.where(known, self.tfidf.rows[in_vocabulary] + FIRST_TERM, UNKNOWN)
+        words = word_of_term[positions + np.repeat(stored.terms.offsets[:-1], sequence.lengths)]
+        return Ragged((words.astype(np.int32),), sequence.offsets)
 
 
-def tensors(documents: Documents, *, longest: int = 0) -> Inputs:
-    """Documents as tensors; the words padded to the longest document's number, or to `longest`."""
+def to_inputs(documents: EncodedDocuments, *, min_length: int = 0) -> Inputs:
+    """Documents as tensors, their words padded to the longest document's length, or `min_length` if that is more."""
     bags = words = None
     if documents.bags is not None:
-        indices, weights = documents.bags.columns
+        rows, weights = documents.bags.columns
         starts = documents.bags.offsets[:-1]
-        bags = Bags(torch.from_numpy(indices), torch.from_numpy(starts), torch.from_numpy(weights))
+        bags = Bags(torch.from_numpy(rows), torch.from_numpy(starts), torch.from_numpy(weights))
     if documents.words is not None:
-        words = padded(documents.words, longest)
+        words = pad_words(documents.words, min_length)
     pixels = None if documents.images is None else torch.from_numpy(documents.images.values)
     return Inputs(bags, words, pixels)
 
 
-def padded(rows: Ragged, longest: int = 0) -> Words:
-    """Sequences as one rectangle, `longest` wide at least."""
-    lengths = np.maximum(rows.lengths, 1)
-    rectangle = np.full((len(rows), max(longest, int(lengths.max(initial=1)))), PADDING, np.int64)
-    rectangle[:, 0] = UNKNOWN  # of a document without a word
-    inside = np.arange(rectangle.shape[1]) < rows.lengths[:, None]
-    rectangle[inside] = rows.columns[0]
+def pad_words(sequences: Ragged, min_length: int = 0) -> Words:
+    """Sequences of words as one rectangle (B, T), with T at least `min_length`."""
+    lengths = np.maximum(sequences.lengths, 1)
+    rectangle = np.full((len(sequences), max(min_length, int(lengths.max(initial=1)))), PADDING, np.int64)
+    rectangle[:, 0] = UNKNOWN  # for documents without words
+    is_word = np.arange(rectangle.shape[1]) < sequences.lengths[:, None]
+    rectangle[is_word] = sequences.columns[0]
     return Words(torch.from_numpy(rectangle), torch.from_numpy(lengths))
 
 
-def at_once(reads: Reads) -> int:
-    """How many documents may be scored at once, however short they are."""
-    return max(1, min(MOST_DOCUMENTS, MOST_PIXELS // math.prod(reads.image))) if reads.image else MOST_DOCUMENTS
+def max_documents(spec: InputSpec) -> int:
+    """How many documents may be scored at once, however few words they have."""
+    return max(1, min(MAX_DOCUMENTS, MAX_PIXELS // math.prod(spec.image))) if spec.image else MAX_DOCUMENTS
 
 
-def pieces(lengths: Ints, most: int) -> list[slice]:
-    """Runs of documents with ascending `lengths` (B,), `most` at most, that have few enough words to score."""
-    found, start = [], 0
+def scoring_slices(lengths: Ints, limit: int) -> list[slice]:
+    """Cuts documents of ascending `lengths` (B,) into runs of at most `limit` documents and `MAX_WORDS` padded words.
+
+    A single document may have more words.
+    """
+    slices, start = [], 0
     while start < len(lengths):
         size = 1
-        while start + size < len(lengths) and size < most and (size + 1) * lengths[start + size] <= MOST_WORDS:
+        while start + size < len(lengths) and size < limit and (size + 1) * lengths[start + size] <= MAX_WORDS:
             size += 1
-        found.append(slice(start, start + size))
+        slices.append(slice(start, start + size))
         start += size
-    return found
+    return slices

@@ -1,4 +1,4 @@
-"""Images as files hold them to arrays of one shape."""
+"""Decodes image files into arrays of one shape."""
 
 import io
 import warnings
@@ -8,49 +8,49 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.dataset.inputs import Shape
+from models.dataset.inputs import ImageShape
 
-MODES = {1: "L", 3: "RGB"}  # by channels: grey, or red, green and blue
-# Those that people keep pictures in. Pillow knows many more, of which some start other programs (EPS: Ghostscript).
+MODES = {1: "L", 3: "RGB"}  # Pillow's modes by channels: grey, or red, green and blue
+# The formats in which pictures are kept. Pillow knows many more, some of which start other programs (EPS: Ghostscript).
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 
 
-def problem(content: bytes) -> str | None:
-    """What is wrong with a file's content, read to its end, or nothing."""
+def find_problem(content: bytes) -> str | None:
+    """Why a file's content cannot be used as an image, after decoding all of it; None if it can."""
     try:
-        image = _opened(content)
+        image = _open_image(content)
         for mode in MODES.values():
-            _converted(image, mode)
-    except Exception as error:  # whatever a decoder makes of bytes that anybody may have written
+            _convert(image, mode)
+    except Exception as error:  # a decoder may raise anything on bytes that anybody may have written
         return f"not an image that can be read: {type(error).__name__}"
     return None
 
 
-def decoded(contents: Iterable[bytes | None], shape: Shape) -> NDArray[np.uint8]:
-    """Images (B, H, W, C), each scaled to H x W.
+def decode_images(contents: Iterable[bytes | None], shape: ImageShape) -> NDArray[np.uint8]:
+    """Image files as pixels (B, H, W, C), each image scaled to H x W.
 
     Raises:
-        ValueError: a document is no image.
+        ValueError: A document has no image.
     """
-    rows = [_pixels(content, shape) for content in contents]
-    return np.stack(rows) if rows else np.zeros((0, *shape), np.uint8)
+    images = [_decode(content, shape) for content in contents]
+    return np.stack(images) if images else np.zeros((0, *shape), np.uint8)
 
 
-def _pixels(content: bytes | None, shape: Shape) -> NDArray[np.uint8]:
+def _decode(content: bytes | None, shape: ImageShape) -> NDArray[np.uint8]:
     if content is None:
-        raise ValueError("a document is no image: the model reads images alone")
+        raise ValueError("a document has no image, and the model reads only images")
     height, width, channels = shape
-    image = _converted(_opened(content), MODES[channels])
+    image = _convert(_open_image(content), MODES[channels])
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(shape)
 
 
-def _converted(image: Image.Image, mode: str) -> Image.Image:
-    """In 8 bits a channel, what is transparent on white.
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    """The image with 8 bits per channel, transparent parts on white.
 
     Raises:
-        ValueError: numbers without a scale: 32-bit integers or floats.
+        ValueError: Its pixels are 32-bit integers or floats, whose range is unknown.
     """
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert(mode)
@@ -62,9 +62,9 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def _opened(content: bytes) -> Image.Image:
+def _open_image(content: bytes) -> Image.Image:
     with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)  # a small file that wants much memory
+        warnings.simplefilter("error", Image.DecompressionBombWarning)  # a small file that would take a lot of memory
         image = Image.open(io.BytesIO(content), formats=FORMATS)
         image.load()
         return image

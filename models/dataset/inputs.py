@@ -1,6 +1,6 @@
-"""What a model reads: a batch of documents as tensors.
+"""The input of a model: a batch of documents as tensors.
 
-Dimensions: B documents, N terms in all of them together, T words of the longest one; H x W pixels of C channels.
+Dimensions: B documents, N terms of all documents together, T words of the longest document; H x W pixels in C channels.
 """
 # ruff: noqa: N802, N815  (a tensor's name ends in its dimensions)
 
@@ -9,13 +9,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Shape = tuple[int, int, int]  # of an image: height, width, channels
-PADDING, UNKNOWN, FIRST = 0, 1, 2  # no word; a word outside the vocabulary; the word of the vocabulary's first row
+ImageShape = tuple[int, int, int]  # height, width, channels
+# Numbers of words: no word; a word outside the vocabulary; the term in the vocabulary's first row.
+PADDING, UNKNOWN, FIRST_TERM = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model reads of a document.
+
+    `bags`: its terms, weighted by TF-IDF. `length`: its first so many words, 0 for none. `image`: pixels of this shape.
+    """
+
+    bags: bool
+    length: int
+    image: ImageShape | None = None
 
 
 @dataclass(frozen=True)
 class Bags:
-    """Weighted terms, TF-IDF: document b has those from `offsets_B[b]` to before the next document's."""
+    """Terms weighted by TF-IDF: document b has those from `offsets_B[b]` up to the start of the next document."""
 
     indices_N: Tensor
     offsets_B: Tensor
@@ -24,9 +37,10 @@ class Bags:
 
 @dataclass(frozen=True)
 class Words:
-    """Words in their order: `words_BT` holds `FIRST` + a row of the vocabulary, `UNKNOWN`, or `PADDING` at the end.
+    """Words in their order, each as `FIRST_TERM` + its row in the vocabulary, or `UNKNOWN`; at the end `PADDING`.
 
-    `lengths_B` counts them without the padding, and is never 0: a document without a word has an unknown one.
+    `lengths_B` counts a document's words without the padding. It is never 0: a document without words has one unknown
+    word.
     """
 
     words_BT: Tensor
@@ -34,20 +48,20 @@ class Words:
 
     @property
     def mask_BT(self) -> Tensor:
-        """True where there is a word."""
+        """True for words, False for padding."""
         return self.words_BT != PADDING
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the model's `READS` asks for; the other parts are None."""
+    """The parts of a document that the model's `READS` names; the others are None."""
 
     bags: Bags | None = None
     words: Words | None = None
     image_BHWC: Tensor | None = None  # 0 to 255
 
     def to(self, device: torch.device) -> "Inputs":
-        """The same on a device."""
+        """The same tensors on `device`."""
         if device.type == "cpu":
             return self
         bags, words, image = self.bags, self.words, self.image_BHWC

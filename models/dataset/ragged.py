@@ -1,4 +1,4 @@
-"""Rows held one behind the other: of different lengths (compressed rows), or of one shape."""
+"""Rows stored one behind the other: of different lengths (`Ragged`), or all of one shape (`Stack`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ragged:
-    """B rows in one or more `columns` (N,): row b is `column[offsets[b]:offsets[b + 1]]`; `offsets` is (B + 1,)."""
+    """B rows of different lengths in one or more parallel `columns` (N,).
+
+    Row b of a column is `column[offsets[b]:offsets[b + 1]]`; `offsets` is (B + 1,). This is the layout of SciPy's
+    compressed sparse rows and of Arrow's list arrays.
+    """
 
     columns: tuple[NDArray[Any], ...]
     offsets: Ints
@@ -22,36 +26,36 @@ class Ragged:
 
     @property
     def lengths(self) -> Ints:
-        """Of each row, (B,)."""
+        """The length of each row, (B,)."""
         return np.diff(self.offsets)
 
     @property
     def nbytes(self) -> int:
-        """Memory of the arrays."""
+        """The memory of the arrays, in bytes."""
         return sum(column.nbytes for column in self.columns) + self.offsets.nbytes
 
     def take(self, rows: Ints) -> "Ragged":
-        """Those of `rows`, in their order."""
-        offsets, places = gathered(self.offsets, self.lengths, rows)
-        return Ragged(tuple(column[places] for column in self.columns), offsets)
+        """A copy of the given rows, in the given order."""
+        offsets, positions = gather_rows(self.offsets, self.lengths, rows)
+        return Ragged(tuple(column[positions] for column in self.columns), offsets)
 
     def slice(self, start: int, end: int) -> "Ragged":
-        """The rows from `start` to before `end`; a view."""
+        """The rows from `start` up to but not including `end`, as a view."""
         offsets = self.offsets[start : end + 1]
-        part = slice(offsets[0], offsets[-1])
-        return Ragged(tuple(column[part] for column in self.columns), offsets - offsets[0])
+        values = slice(offsets[0], offsets[-1])
+        return Ragged(tuple(column[values] for column in self.columns), offsets - offsets[0])
 
-    def cut(self, length: int) -> "Ragged":
-        """The first `length` values of each row."""
+    def truncate(self, length: int) -> "Ragged":
+        """Every row cut off after its first `length` values; the object itself if no row is longer."""
         if not len(self) or self.lengths.max() <= length:
             return self
-        offsets, places = gathered(self.offsets, np.minimum(self.lengths, length), np.arange(len(self)))
-        return Ragged(tuple(column[places] for column in self.columns), offsets)
+        offsets, positions = gather_rows(self.offsets, np.minimum(self.lengths, length), np.arange(len(self)))
+        return Ragged(tuple(column[positions] for column in self.columns), offsets)
 
 
 @dataclass(frozen=True)
 class Stack:
-    """B rows of one shape, `values` (B, …)."""
+    """B rows of one shape: `values` (B, …)."""
 
     values: NDArray[Any]
 
@@ -60,31 +64,40 @@ class Stack:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the array."""
+        """The memory of the array, in bytes."""
         return self.values.nbytes
 
     def take(self, rows: Ints) -> "Stack":
-        """Those of `rows`, in their order."""
+        """A copy of the given rows, in the given order."""
         return Stack(self.values[rows])
 
     def slice(self, start: int, end: int) -> "Stack":
-        """The rows from `start` to before `end`; a view."""
+        """The rows from `start` up to but not including `end`, as a view."""
         return Stack(self.values[start:end])
 
 
-def gathered(offsets: Ints, lengths: Ints, rows: Ints) -> tuple[Ints, Ints]:
-    """The offsets (len(rows) + 1,) of `rows`, and the places of their first `lengths[row]` values."""
+def gather_rows(offsets: Ints, lengths: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """The layout of some rows of a `Ragged` placed one behind the other.
+
+    Args:
+        offsets: where each row starts, (B + 1,).
+        lengths: how many values to take of each row, (B,).
+        rows: which rows, in which order, (R,).
+
+    Returns:
+        The new offsets (R + 1,), and the positions of the values in the old columns.
+    """
     starts, lengths = offsets[rows], lengths[rows]
-    result = np.concatenate(([0], np.cumsum(lengths)))
-    return result, np.arange(result[-1]) + np.repeat(starts - result[:-1], lengths)
+    new_offsets = np.concatenate(([0], np.cumsum(lengths)))
+    return new_offsets, np.arange(new_offsets[-1]) + np.repeat(starts - new_offsets[:-1], lengths)
 
 
-def joined(pieces: Sequence[Any]) -> Any:
-    """The rows of some, one at least, all `Ragged` or all `Stack`, behind one another."""
+def concatenate(pieces: Sequence[Any]) -> Any:
+    """The rows of all `pieces` in one object; at least one piece, and either all `Ragged` or all `Stack`."""
     if len(pieces) == 1:
         return pieces[0]
     if isinstance(pieces[0], Stack):
         return Stack(np.concatenate([piece.values for piece in pieces]))
-    columns = tuple(np.concatenate(some) for some in zip(*(piece.columns for piece in pieces), strict=True))
+    columns = tuple(np.concatenate(parts) for parts in zip(*(piece.columns for piece in pieces), strict=True))
     lengths = np.concatenate([piece.lengths for piece in pieces])
     return Ragged(columns, np.concatenate(([0], np.cumsum(lengths))))

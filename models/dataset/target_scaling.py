@@ -1,4 +1,4 @@
-"""The scale of targets: a model learns them with mean 0 and variance 1, and bundles turn its outputs back."""
+"""Standardised targets: a model learns them with mean 0 and variance 1, and its outputs are turned back."""
 
 import math
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Scale:
-    """Subtracted and divided by; of targets that are all equal, `std` is 1."""
+class TargetScale:
+    """The mean and standard deviation of the training targets; `std` is 1 if all targets are equal."""
 
     mean: float = 0.0
     std: float = 1.0
 
     @classmethod
-    def of(cls, targets: NDArray[np.float64]) -> "Scale":
-        """That of some targets.
+    def of(cls, targets: NDArray[np.float64]) -> "TargetScale":
+        """The scale of some targets (D,).
 
         Raises:
-            ValueError: they are too large for their variance to be a number.
+            ValueError: The targets are so large that their variance is not finite.
         """
         with np.errstate(over="ignore"):
             mean, std = float(targets.mean()), float(targets.std())
@@ -27,10 +27,10 @@ class Scale:
             raise ValueError("the targets are too large: their variance is not a number")
         return cls(mean, std or 1.0)
 
-    def standardised(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Targets as the model learns them."""
+    def standardise(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Targets as the model learns them: (t - mean) / std."""
         return (targets - self.mean) / self.std
 
-    def restored(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What the model says, in the targets' own unit."""
+    def restore(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The model's outputs in the targets' own unit."""
         return outputs.astype(np.float64) * self.std + self.mean

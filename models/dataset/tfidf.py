@@ -1,4 +1,4 @@
-"""TF-IDF at reading time: term counts to weights, equal to scikit-learn's `TfidfVectorizer`."""
+"""TF-IDF computed when documents are read: term counts to weights, equal to scikit-learn's `TfidfVectorizer`."""
 
 from dataclasses import dataclass
 
@@ -36,54 +36,61 @@ class Options:
 def idf(df: Ints, documents: int, *, smooth: bool) -> NDArray[np.float64]:
     """Inverse document frequency: ln((1 + n) / (1 + df)) + 1 if `smooth`, else ln(n / df) + 1.
 
-    The formula of scikit-learn's `TfidfTransformer` (User Guide, 6.2.3.5).
+    The formula of scikit-learn's `TfidfTransformer` (User Guide, 6.2.3.5), with n = `documents`.
     """
     add = int(smooth)
     result: NDArray[np.float64] = np.log((documents + add) / (df + add)) + 1.0
     return result
 
 
-class Weigher:
-    """Turns term ids and counts into network indices and weights, for any number of documents at once."""
+class TfidfTransformer:
+    """Turns the term counts of any number of documents into indices of the vocabulary and TF-IDF weights.
+
+    `ids` (V,) are the vocabulary's term ids in ascending order, `rows` (V,) their rows in the vocabulary, `idf` (V,)
+    their inverse document frequencies.
+    """
 
     def __init__(self, ids: Ints, df: Ints, *, documents: int, options: Options) -> None:
-        """`ids` and `df` are the vocabulary's, in its order; `documents` is the number behind `df`.
+        """`ids` and `df` (V,) are the vocabulary's, in its order; `documents` is how many documents `df` counts.
 
         Raises:
-            ValueError: the vocabulary repeats an id, or a frequency is not in 1..documents.
+            ValueError: The vocabulary repeats an id, or a frequency lies outside 1..documents.
         """
         if len(ids) and (df.min() < 1 or df.max() > documents):
             raise ValueError(f"the vocabulary holds a document frequency outside 1..{documents}")
-        self.indices = np.argsort(ids)  # the vocabulary is sorted by term, the search wants ids
-        self.ids = ids[self.indices]
+        self.rows = np.argsort(ids)  # the vocabulary is sorted by term, but terms are looked up by id
+        self.ids = ids[self.rows]
         if (self.ids[1:] == self.ids[:-1]).any():
             raise ValueError("the vocabulary holds one id twice")
-        self.idf = idf(df[self.indices], documents, smooth=options.smooth)
+        self.idf = idf(df[self.rows], documents, smooth=options.smooth)
         self.options = options
 
-    def find(self, terms: Ints) -> tuple[NDArray[np.bool_], Ints]:
-        """Whether each term is in the vocabulary, and where in `ids` it stands."""
-        places = np.minimum(np.searchsorted(self.ids, terms), len(self.ids) - 1)
-        return self.ids[places] == terms, places
+    def look_up(self, terms: Ints) -> tuple[NDArray[np.bool_], Ints]:
+        """Whether each term (N,) is in the vocabulary, and its position in `ids` if it is."""
+        positions = np.minimum(np.searchsorted(self.ids, terms), len(self.ids) - 1)
+        return self.ids[positions] == terms, positions
 
-    def weigh(self, terms: Ints, counts: Ints, offsets: Ints) -> tuple[Ints, Floats, Ints]:
-        """Weights of B documents, in compressed rows; terms outside the vocabulary vanish before the norm.
+    def transform(self, terms: Ints, counts: Ints, offsets: Ints) -> tuple[Ints, Floats, Ints]:
+        """TF-IDF weights of B documents; terms outside the vocabulary are dropped before the norm is computed.
 
-        Document b has `terms[offsets[b]:offsets[b + 1]]`, each once, and as many `counts`; `offsets` (B + 1,).
+        Args:
+            terms: term ids, (N,); those of document b are `terms[offsets[b]:offsets[b + 1]]`, each once.
+            counts: how often each occurs in its document, (N,).
+            offsets: where each document starts, (B + 1,).
 
         Returns:
-            indices (N,), weights (N,) and offsets (B + 1,), in the same layout.
+            Rows of the vocabulary (M,), weights (M,) and offsets (B + 1,), in the same layout.
         """
-        known, places = self.find(terms)
+        known, positions = self.look_up(terms)
         offsets = np.concatenate(([0], np.cumsum(known)))[offsets]
-        places = places[known]
+        positions = positions[known]
         weights = counts[known].astype(np.float64)
         if self.options.sublinear:
             weights = 1.0 + np.log(weights)
-        weights *= self.idf[places]
+        weights *= self.idf[positions]
         if self.options.norm == "l2":
             lengths = np.diff(offsets)
-            rows = np.repeat(np.arange(len(lengths)), lengths)
-            norms = np.sqrt(np.bincount(rows, weights * weights, minlength=len(lengths)))
+            documents = np.repeat(np.arange(len(lengths)), lengths)
+            norms = np.sqrt(np.bincount(documents, weights * weights, minlength=len(lengths)))
             weights /= np.repeat(norms, lengths)
-        return self.indices[places], weights.astype(np.float32), offsets
+        return self.rows[positions], weights.astype(np.float32), offsets

@@ -1,20 +1,20 @@
-"""A bundle's vocabulary: `vocabulary.parquet`, whose row number is a term's index in the network's input."""
+"""A bundle's vocabulary, `vocabulary.parquet`: a term's row is its index in the model's input."""
 
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.dataset.tfidf import Options, Weigher
+from models.dataset.tfidf import Options, TfidfTransformer
 
 FILE = "vocabulary.parquet"
 
 
-def opened(content: bytes) -> Any:
-    """The Parquet file in `content`, of which only the footer has been read.
+def open_parquet(content: bytes) -> Any:
+    """The `pyarrow.parquet.ParquetFile` in `content`; only its footer is read.
 
     Raises:
-        ValueError: it is not Parquet, or lacks the columns `id` and `df` as 64-bit integers.
+        ValueError: It is not Parquet, or lacks the columns `id` and `df` as 64-bit integers.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
@@ -26,16 +26,21 @@ def opened(content: bytes) -> Any:
     return file
 
 
-def weigher(file: Any, *, documents: int, options: Options) -> Weigher:
-    """Read the terms' ids and frequencies.
+def read_transformer(file: Any, *, documents: int, options: Options) -> TfidfTransformer:
+    """The TF-IDF transformer of a vocabulary opened by `open_parquet`.
+
+    Args:
+        file: the opened vocabulary.
+        documents: how many documents its frequencies count.
+        options: how terms are weighted.
 
     Raises:
-        ValueError: the file is torn, holds nulls, or `Weigher` refuses its content.
+        ValueError: The file is damaged, holds nulls, or `TfidfTransformer` refuses its content.
     """
     try:
         table = file.read(columns=["id", "df"])
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{FILE} cannot be read: {error}") from None
     if table["id"].null_count or table["df"].null_count or table.num_rows != file.metadata.num_rows:
-        raise ValueError(f"{FILE} holds nulls or not as many rows as it says")
-    return Weigher(table["id"].to_numpy(), table["df"].to_numpy(), documents=documents, options=options)
+        raise ValueError(f"{FILE} holds nulls, or another number of rows than its footer says")
+    return TfidfTransformer(table["id"].to_numpy(), table["df"].to_numpy(), documents=documents, options=options)

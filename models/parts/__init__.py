@@ -1,1 +1,1 @@
-"""What several models share."""
+"""What several architectures share."""

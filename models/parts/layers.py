@@ -1,46 +1,47 @@
-"""What models over sequences of words share.
+"""Layers that the architectures over sequences of words share.
 
-Dimensions: B documents, T words of the longest, E the word vectors' width.
+Dimensions: B documents, T words of the longest document, E the width of the word vectors.
 """
 # ruff: noqa: N803, N806  (a tensor's name ends in its dimensions)
 
 import torch
 from torch import Tensor, nn
 
-from models.dataset.inputs import FIRST, PADDING, UNKNOWN, Words
+from models.dataset.inputs import FIRST_TERM, PADDING, UNKNOWN, Words
 
 
-class WordVectors(nn.Module):
-    """Words to vectors. In training each word is taken for an unknown one with the probability `word_dropout`.
+class WordEmbedding(nn.Module):
+    """A vector for each word. In training, each word is replaced by the unknown word with probability `word_dropout`.
 
-    So the unknown word's vector gets trained, and no document is known by one word (Iyyer et al., 2015, section 3.2;
-    there the word is left out).
+    This trains the unknown word's vector, and keeps the model from recognising a document by a single word (Iyyer et
+    al., 2015, section 3.2, where the word is left out instead).
     """
 
     def __init__(self, terms: int, width: int, *, word_dropout: float, std: float = 0.1) -> None:
-        """`terms`: the vocabulary's size; `std`: of the first vectors."""
+        """`terms` is the size of the vocabulary, `std` the standard deviation of the initial vectors."""
         super().__init__()
-        self.table = nn.Embedding(FIRST + terms, width, padding_idx=PADDING)
+        self.table = nn.Embedding(FIRST_TERM + terms, width, padding_idx=PADDING)
         nn.init.normal_(self.table.weight, std=std)
         with torch.no_grad():
             self.table.weight[PADDING] = 0
         self.dropout = nn.Dropout(word_dropout)
 
     def forward(self, words: Words) -> Tensor:
-        """vectors_BTE, zero where there is padding."""
+        """vectors_BTE, zero for padding."""
         words_BT, mask_BT = words.words_BT, words.mask_BT
         if self.training and self.dropout.p:
             dropped_BT = self.dropout(torch.ones_like(words_BT, dtype=torch.float32)) == 0
             words_BT = words_BT.masked_fill(dropped_BT & mask_BT, UNKNOWN)
-        vectors_BTE: Tensor = self.table(words_BT) * mask_BT[:, :, None]  # whatever a bundle holds for the padding
+        # The mask makes the padding zero whatever vector a bundle holds for it.
+        vectors_BTE: Tensor = self.table(words_BT) * mask_BT[:, :, None]
         return vectors_BTE
 
 
-def highest(values_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-    """The maximum over a document's words, (B, E)."""
+def masked_max(values_BTE: Tensor, mask_BT: Tensor) -> Tensor:
+    """The maximum over the words of each document, max_BE; False in the mask marks padding."""
     return values_BTE.masked_fill(~mask_BT[:, :, None], -torch.inf).amax(1)
 
 
-def mean(values_BTE: Tensor, mask_BT: Tensor) -> Tensor:
-    """The mean over a document's words, (B, E)."""
+def masked_mean(values_BTE: Tensor, mask_BT: Tensor) -> Tensor:
+    """The mean over the words of each document, mean_BE; False in the mask marks padding."""
     return values_BTE.masked_fill(~mask_BT[:, :, None], 0.0).sum(1) / mask_BT.sum(1, keepdim=True)

@@ -1,14 +1,14 @@
-"""What `Options` check of themselves."""
+"""Checks that the `Options` of a component apply to their own fields."""
 
 from collections.abc import Iterable
 from typing import Any
 
 
 def check(section: str, options: Any, *, above_0: Iterable[str] = (), shares: Iterable[str] = ()) -> None:
-    """The fields named are above 0, or shares of something that is not all of it.
+    """Check that the fields `above_0` are above 0, and that the fields `shares` lie in 0..1 without 1.
 
     Raises:
-        ValueError: one is not; it is named as a key of `section`.
+        ValueError: A field lies outside; the message names it as a key of `section`.
     """
     for name in above_0:
         if not getattr(options, name) > 0:

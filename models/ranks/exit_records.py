@@ -1,139 +1,137 @@
-"""Each rank's proof of how it ended, left in the bundle folder: torchrun's messages get lost."""
+"""How each rank ended, as a JSON file that the rank itself leaves in the bundle's folder.
 
-import hashlib
+TorchDistributor and torchrun lose ranks' exceptions, so the driver believes only these records:
+`ranks/done-<rank>.json` and `ranks/failed-<rank>.json`.
+"""
+
 import json
-import math
-import os
-import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
-from torch import nn
-
-from models.ranks.process_group import rank
+from models.ranks import process_group
+from models.ranks.rank_status import RankStatus, watchdog
 from models.storage import files
 
-__all__ = ["RankFailure", "Witness", "check", "clear", "digest", "found", "leave", "rank", "record"]
-
-STUCK = 75  # exit status of a rank that stood still (EX_TEMPFAIL)
+FOLDER = "ranks"
 
 
 class RankFailure(RuntimeError):
-    """A rank failed, or was lost; `cause` (exception and message) and `step` are of the first that told of it."""
+    """A rank failed or was lost.
+
+    `step` and `cause` (the exception's type and message) are those of the rank that failed first; `mistake` says that
+    the cause is the user's mistake, which another launch would meet again.
+    """
 
     def __init__(self, message: str, *, step: int = -1, cause: str = "", mistake: bool = False) -> None:
         super().__init__(message)
         self.step, self.cause, self.mistake = step, cause, mistake
 
     def repeats(self, other: "RankFailure | None") -> bool:
-        """Whether it is the same exception at the same step: it would come again."""
-        return bool(other and self.cause) and (self.cause, self.step) == (other.cause, other.step)  # type: ignore[union-attr]
+        """Whether this is the same exception at the same step, which another launch would meet again."""
+        return other is not None and bool(self.cause) and (self.cause, self.step) == (other.cause, other.step)
 
 
-@dataclass
-class Witness:
-    """How far this rank came, when it was last seen to move, and the digest of the weights that it ended with.
+@dataclass(frozen=True)
+class DoneRecord:
+    """Rank `rank` finished at `time` (seconds since 1970) after `step` steps, with weights of the digest `weights`."""
 
-    A rank that waits for others need not move: it has its own time limit, in `distributed`, and is not the cause.
+    PREFIX: ClassVar[str] = "done"
+
+    rank: int
+    time: float
+    step: int
+    weights: str
+
+
+@dataclass(frozen=True)
+class FailedRecord:
+    """Rank `rank` failed at `time` (seconds since 1970) in step `step`.
+
+    `cause` is the exception's type and message, empty for a rank that was stuck; `mistake` as in `RankFailure`.
     """
 
-    step: int = 0
-    weights: str = ""
-    moved: float = math.inf  # as long as it waits
+    PREFIX: ClassVar[str] = "failed"
 
-    def alive(self) -> None:
-        """Something got done."""
-        self.moved = time.monotonic()
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """In the block, this rank waits for others."""
-        self.moved = math.inf
-        yield
-        self.alive()
+    rank: int
+    time: float
+    step: int
+    cause: str
+    mistake: bool
+    traceback: str
 
 
 @contextmanager
-def leave(folder: str, *, timeout_s: float = 0.0) -> Iterator[Witness]:
-    """Write `ranks/done-<rank>.json` after the block, or `ranks/failed-<rank>.json` if it raises.
+def record_exit(folder: str, *, timeout_s: float = 0.0) -> Iterator[RankStatus]:
+    """Write this rank's record below `folder` when the block ends, whether it finishes or raises.
 
-    So it does, and ends the process, where the witness has not moved for `timeout_s` seconds (0: however long).
+    The block tells its progress by the `RankStatus` that it gets. If that shows none for `timeout_s` seconds (0: no
+    limit), the rank is recorded as failed and its process ends.
     """
-    witness = Witness()
-    number = rank()
-    over = threading.Event()
-    if timeout_s:
-        stuck = (folder, number, witness, timeout_s, over, threading.get_ident())
-        threading.Thread(target=_watch, args=stuck, daemon=True).start()
+    status, rank = RankStatus(), process_group.rank()
+
+    def record_stuck(report: str) -> None:
+        write_record(folder, FailedRecord(rank, time.time(), status.step, cause="", mistake=False, traceback=report))
+
     try:
-        yield witness
+        with watchdog(status, timeout_s=timeout_s, on_stuck=record_stuck):
+            yield status
     except BaseException as error:
-        over.set()
         cause = "".join(traceback.format_exception_only(error)).strip()
-        mistake = isinstance(error, ValueError)  # of the user's: the same again the next time
-        text = traceback.format_exc()
-        record(folder, "failed", number, step=witness.step, cause=cause, mistake=mistake, traceback=text)
+        mistake = isinstance(error, ValueError)
+        record = FailedRecord(rank, time.time(), status.step, cause, mistake, traceback.format_exc())
+        write_record(folder, record)
         raise
-    over.set()
-    record(folder, "done", number, step=witness.step, weights=witness.weights)
+    write_record(folder, DoneRecord(rank, time.time(), status.step, status.weights))
 
 
-def _watch(folder: str, number: int, witness: Witness, timeout_s: float, over: threading.Event, main: int) -> None:
-    while not over.wait(min(1.0, timeout_s / 4)):
-        if time.monotonic() - witness.moved > timeout_s:
-            stack = "".join(traceback.format_stack(sys._current_frames()[main]))
-            cause = f"TimeoutError: nothing got done for train.timeout_s={timeout_s:g} seconds"
-            record(folder, "failed", number, step=witness.step, cause="", mistake=False, traceback=f"{stack}{cause}\n")
-            print(f"{stack}{cause}", file=sys.stderr, flush=True)
-            os._exit(STUCK)
+def write_record(folder: str, record: DoneRecord | FailedRecord) -> None:
+    """Write a record below `folder`, in the place of an earlier one of its rank."""
+    path = f"{folder}/{FOLDER}/{record.PREFIX}-{record.rank}.json"
+    files.write(path, json.dumps(asdict(record)).encode())
 
 
-def record(folder: str, how: str, rank: int, **values: Any) -> None:
-    """One JSON file that says how `rank` ended."""
-    content = {"rank": rank, "time": time.time(), **values}
-    files.write(f"{folder}/ranks/{how}-{rank}.json", json.dumps(content).encode())
+def done_records(folder: str) -> list[DoneRecord]:
+    """The records of the ranks that finished, the earliest first."""
+    records = [DoneRecord(**values) for values in _read(folder, DoneRecord.PREFIX)]
+    return sorted(records, key=lambda record: record.time)
 
 
-def digest(model: nn.Module) -> str:
-    """SHA-256 of the weights' bytes, in the order of their names."""
-    total = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        total.update(name.encode())
-        total.update(tensor.cpu().contiguous().numpy())
-    return total.hexdigest()
+def failed_records(folder: str) -> list[FailedRecord]:
+    """The records of the ranks that failed, the earliest first."""
+    records = [FailedRecord(**values) for values in _read(folder, FailedRecord.PREFIX)]
+    return sorted(records, key=lambda record: record.time)
+
+
+def _read(folder: str, prefix: str) -> Iterator[dict[str, Any]]:
+    for name in files.names(f"{folder}/{FOLDER}"):
+        if name.startswith(f"{prefix}-"):
+            yield json.loads(files.read(f"{folder}/{FOLDER}/{name}"))
 
 
 def clear(folder: str) -> None:
-    """Forget the last launch, before the next one."""
-    files.remove_folder(f"{folder}/ranks")
+    """Delete the records of an earlier launch."""
+    files.remove_folder(f"{folder}/{FOLDER}")
 
 
-def found(folder: str, how: str) -> list[dict[str, Any]]:
-    """The records of the ranks that ended `how` ("done" or "failed"), the earliest first."""
-    names = [name for name in files.names(f"{folder}/ranks") if name.startswith(f"{how}-")]
-    records = [json.loads(files.read(f"{folder}/ranks/{name}")) for name in names]
-    return sorted(records, key=lambda record: float(record["time"]))
-
-
-def check(folder: str, *, ranks: int) -> None:
-    """Every one of `ranks` ranks finished, after equal steps and with equal weights.
+def check_all_finished(folder: str, *, ranks: int) -> None:
+    """Check that all of `ranks` ranks finished after the same number of steps with equal weights.
 
     Raises:
-        RankFailure: not so; with the traceback of the rank that failed first, if one did.
+        RankFailure: A rank failed (the message holds the traceback of the first one that did), left no record, or
+            ended after other steps or with other weights than the rest.
     """
-    failed = found(folder, "failed")
+    failed = failed_records(folder)
     if failed:
         first = failed[0]
-        message = f"rank {first['rank']} failed at step {first['step']}:\n{first['traceback']}"
-        raise RankFailure(message, step=first["step"], cause=first["cause"], mistake=first["mistake"])
-    done = found(folder, "done")
-    missing = sorted(set(range(ranks)) - {record["rank"] for record in done})
+        message = f"rank {first.rank} failed at step {first.step}:\n{first.traceback}"
+        raise RankFailure(message, step=first.step, cause=first.cause, mistake=first.mistake)
+    done = done_records(folder)
+    missing = sorted(set(range(ranks)) - {record.rank for record in done})
     if missing:
-        raise RankFailure(f"ranks {missing} of {ranks} ended without a word")
-    if len({(record["step"], record["weights"]) for record in done}) != 1:
+        raise RankFailure(f"ranks {missing} of {ranks} ended without leaving a record")
+    if len({(record.step, record.weights) for record in done}) != 1:
         raise RankFailure("the ranks ended after different steps or with different weights")

@@ -1,8 +1,8 @@
-"""Memory that was freed goes back to the machine.
+"""Returns freed memory to the operating system.
 
-glibc keeps what a batch's tensors leave, in pieces that the next batch's, of another length, do not fit: a rank of
-textcnn grew by 80 MB an epoch. Larger blocks of their own (MALLOC_MMAP_THRESHOLD_) hold it too, but cost half as much
-time again.
+glibc keeps the blocks that a batch's tensors leave behind, and the tensors of the next batch, of other lengths, do not
+fit into them: a textcnn rank grew by 80 MB an epoch. Giving large blocks a mapping of their own
+(MALLOC_MMAP_THRESHOLD_) prevents this, too, but costs 1.6 times the processor time.
 """
 
 import ctypes
@@ -10,21 +10,24 @@ import time
 from functools import cache
 from typing import Any
 
-SECONDS = 5.0  # between two calls, of which each takes some hundredths of one
+INTERVAL_S = 5.0  # between two calls, each of which takes some hundredths of a second
 
 
-def trim(last: float) -> float:
-    """Give back what is free, if the `last` call was long ago; the time of the last call.
+def trim_if_due(last: float) -> float:
+    """Call glibc's malloc_trim(3) if `INTERVAL_S` seconds have passed since `last` (`time.monotonic`).
 
-    It does nothing with a C library that has no such call.
+    Does nothing if the C library has no such function.
+
+    Returns:
+        The time of the last call.
     """
-    if time.monotonic() - last < SECONDS:
+    if time.monotonic() - last < INTERVAL_S:
         return last
-    if call := getattr(_library(), "malloc_trim", None):
-        call(0)
+    if malloc_trim := getattr(_c_library(), "malloc_trim", None):
+        malloc_trim(0)
     return time.monotonic()
 
 
 @cache
-def _library() -> Any:
+def _c_library() -> Any:
     return ctypes.CDLL(None)

@@ -1,1 +1,1 @@
-"""Files on a local disk or HDFS."""
+"""Files on a local disk or on HDFS."""

@@ -1,4 +1,4 @@
-"""Addresses of files and folders, written one way: `file:///…` on a local disk, `hdfs://…` on HDFS."""
+"""Addresses of files and folders in one notation: `file:///…` on the local disk, `hdfs://…` on HDFS."""
 
 import os
 import re
@@ -8,7 +8,7 @@ def absolute(path: str) -> str:
     """An address that means the same in every process: `file:///…` for a path without a scheme.
 
     Raises:
-        ValueError: the scheme is none of `file:`, `hdfs:` and `package:`.
+        ValueError: The scheme is none of `file:`, `hdfs:` and `package:`.
     """
     if path.startswith("hdfs:/") and "://" not in path:  # Hadoop's short form of `hdfs:///…`
         path = "hdfs://" + path.removeprefix("hdfs:")
@@ -20,10 +20,10 @@ def absolute(path: str) -> str:
 
 
 def from_hadoop(path: str) -> str:
-    """An address as Hadoop writes it (`file:/a`, `hdfs:/a`), in our form (`file:///a`)."""
+    """An address as Hadoop writes it (`file:/a`, `hdfs:/a`), in our notation (`file:///a`)."""
     return re.sub(r"^(file|hdfs):/(?!/)", r"\1:///", path)
 
 
 def escape_globs(path: str) -> str:
-    """A path for Spark's readers in which no character is a glob."""
+    """The path with every glob character escaped, for Spark's readers."""
     return re.sub(r"([*?\[\]{}\\])", r"\\\1", path)

@@ -1,6 +1,7 @@
-"""Files on a local disk or on HDFS, by one path string."""
+"""Files on a local disk or on HDFS, each named by one path string."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ import fsspec
 
 
 def locate(path: str) -> tuple[Any, str]:
-    """The file system of `path` (plain, `file:` or `hdfs:`) and the path on it."""
+    """The fsspec file system of `path` (plain, `file:` or `hdfs:`) and the path within it."""
     if path.startswith("hdfs:"):
         # fsspec's own "hdfs" needs libhdfs and a JVM in this process.
         fsspec.register_implementation("hdfs", "models.storage.hdfs.FileSystem", clobber=True)
@@ -19,78 +20,78 @@ def locate(path: str) -> tuple[Any, str]:
 
 
 def write(path: str, content: bytes) -> None:
-    """Make `path` hold `content`: a reader finds the old file, none, or the whole new one, always."""
+    """Replace the content of `path` atomically: a reader sees the old file or all of the new one, never a part."""
     filesystem, target = locate(path)
     folder = target.rpartition("/")[0]
-    aside = f"{folder}/.{uuid4().hex}.tmp"
+    temporary = f"{folder}/.{uuid4().hex}.tmp"
     filesystem.makedirs(folder, exist_ok=True)
     if not is_local(filesystem):
-        filesystem.pipe_file(aside, content)
-        filesystem.mv(aside, target, overwrite=True)
+        filesystem.pipe_file(temporary, content)
+        filesystem.mv(temporary, target, overwrite=True)
         return
     try:
-        with open(aside, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, target)
+        os.replace(temporary, target)
     except OSError:
         with suppress(FileNotFoundError):
-            os.remove(aside)  # or a full disk stays full
+            os.remove(temporary)  # otherwise a full disk stays full
         raise
-    handle = os.open(folder, os.O_RDONLY)  # the rename itself must reach the disk too
+    handle = os.open(folder, os.O_RDONLY)  # the rename itself must reach the disk, too
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def read(path: str, *, most: int | None = None) -> bytes:
+def read(path: str, *, max_bytes: int | None = None) -> bytes:
     """The content of `path`.
 
     Raises:
-        ValueError: there is no such file, or it holds more than `most` bytes.
+        ValueError: There is no such file, or it holds more than `max_bytes` bytes.
     """
     filesystem, inner = locate(path)
     size = length(path)
-    if most is not None and size > most:
-        raise ValueError(f"{path} holds {size} bytes, more than the {most} allowed")
+    if max_bytes is not None and size > max_bytes:
+        raise ValueError(f"{path} holds {size} bytes, more than the {max_bytes} allowed")
     with filesystem.open(inner, "rb") as file:
         content: bytes = file.read()
     return content
 
 
 def length(path: str) -> int:
-    """The bytes in the file `path`.
+    """The size of the file `path` in bytes.
 
     Raises:
-        ValueError: there is no such file.
+        ValueError: There is no file at `path`.
     """
     filesystem, inner = locate(path)
     try:
-        found = filesystem.info(inner)
+        info = filesystem.info(inner)
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"there is no file {path}") from None
-    if found["type"] != "file":
+    if info["type"] != "file":
         raise ValueError(f"{path} is not a file")
-    return int(found["size"])
+    return int(info["size"])
 
 
 def remove(path: str) -> None:
-    """Take a file away that is there."""
+    """Delete an existing file."""
     filesystem, inner = locate(path)
     filesystem.rm_file(inner)
 
 
 def remove_folder(path: str) -> None:
-    """Take a folder away with all in it, if it is there."""
+    """Delete a folder with everything in it, if it exists."""
     filesystem, inner = locate(path)
     if filesystem.exists(inner):
         filesystem.rm(inner, recursive=True)
 
 
 def names(folder: str) -> list[str]:
-    """The names in `folder`, sorted; empty where there is no such folder."""
+    """The names of the files and folders in `folder`, sorted; empty if there is no such folder."""
     filesystem, inner = locate(folder)
     if not filesystem.exists(inner):
         return []
@@ -102,8 +103,11 @@ def is_local(filesystem: Any) -> bool:
     return type(filesystem).__name__ == "LocalFileSystem"
 
 
-def modified_ms(info: dict[str, Any]) -> int:
-    """When a file was last changed, in milliseconds since 1970; file systems name and type it differently."""
+def modified_ms(info: Mapping[str, Any]) -> int:
+    """When a file was last changed, in milliseconds since 1970.
+
+    `info` is what fsspec says about the file: each file system names and types the time in its own way.
+    """
     value = info.get("mtime", info.get("modification_time", 0))
     if isinstance(value, datetime):
         return int(value.timestamp() * 1000)

@@ -1,6 +1,6 @@
-"""hdfs-native's file system for fsspec, mended where it loses parts of names, lines or a DataNode.
+"""hdfs-native's file system for fsspec, with its faults in file names, line iteration and failed DataNodes repaired.
 
-Imported for HDFS alone.
+Only imported when a path lies on HDFS.
 """
 
 import io
@@ -12,83 +12,89 @@ from hdfs_native import FileReader
 from hdfs_native.fsspec import HdfsFileSystem
 
 SCHEME = "hdfs://"
-PAUSES_S = (1, 2, 4, 8, 16, 16)  # a NameNode's safe mode after its start is over by then, by default half a minute
-WARY_S = 600.0  # by default a NameNode takes a silent DataNode for dead after ten minutes, and chooses it until then
-FINAL = ("AccessControlException", "QuotaExceededException")  # the NameNode's answer will be the same
+# Between attempts to write a file: 47 s in all. A NameNode that starts stays in safe mode for half a minute by default.
+RETRY_PAUSES_S = (1, 2, 4, 8, 16, 16)
+# A NameNode declares a silent DataNode dead after ten minutes by default, and until then goes on choosing it.
+SINGLE_COPY_S = 600.0
+PERMANENT_ERRORS = ("AccessControlException", "QuotaExceededException")  # a second attempt gets the same answer
 
 log = logging.getLogger(__name__)
 
 
-class Reader(FileReader):  # type: ignore[misc]
-    """A file to read, without a buffer: io.BufferedReader may be put around it."""
+class UnbufferedReader(FileReader):  # type: ignore[misc]
+    """A file on HDFS opened for reading, without a buffer; io.BufferedReader can wrap it."""
 
-    # The original's gives pieces of any length, which whoever iterates over a file takes for its lines.
+    # FileReader yields chunks of any size when iterated, where callers expect the file's lines.
     __iter__ = io.RawIOBase.__iter__
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` with what follows; the number of bytes, 0 at the end."""
-        piece = self.inner.read(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
+        """Fill `buffer` with the next bytes; returns how many there were, 0 at the end of the file."""
+        chunk = self.inner.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
 
 
 class FileSystem(HdfsFileSystem):  # type: ignore[misc]
     """Files on HDFS under their exact names."""
 
-    # Until when this process writes to one DataNode at a time, and how many copies files are to have all the same.
-    _wary: ClassVar[tuple[float, int]] = (0.0, 0)
+    # Until when (`time.monotonic`) this process writes each file to a single DataNode, and the replication that the
+    # NameNode is then asked for.
+    _single_copy: ClassVar[tuple[float, int]] = (0.0, 0)
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        # The original parses a URL, and drops what follows a `#` or a `?`: two files would be one.
+        # HdfsFileSystem parses the path as a URL and drops what follows a `#` or `?`: two files would become one.
         if path.startswith(SCHEME):
             path = "/" + path.removeprefix(SCHEME).partition("/")[2]
         return path.rstrip("/") or "/"
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
-        opened = super()._open(path, mode, **options)
-        return Reader(opened.inner) if mode == "rb" else opened
+        file = super()._open(path, mode, **options)
+        return UnbufferedReader(file.inner) if mode == "rb" else file
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
-        """Make `path` hold `value`.
+        """Write `value` to `path`, and retry if a DataNode is dead.
 
-        The client gives a file up where one of the DataNodes that it is to lie on is dead. Then it is written anew,
-        to one DataNode alone, which HDFS chooses, and HDFS makes the other copies itself. So are the files after it,
-        for a while.
+        The client gives up a file if one of the DataNodes chosen for its copies is dead. The file is then written
+        anew to a single DataNode, which the NameNode chooses, and HDFS makes the other copies itself. For
+        `SINGLE_COPY_S` seconds the following files are written in the same way.
 
         Raises:
-            ConnectionError: the NameNode does not answer, as often as the client asked.
-            OSError, RuntimeError: not even the last attempt succeeded, or no other could.
+            ConnectionError: The NameNode did not answer, however often the client asked.
+            OSError, RuntimeError: The last attempt failed, too, or the error is one of `PERMANENT_ERRORS`.
         """
-        for pause in (*PAUSES_S, None):
-            until, copies = FileSystem._wary
-            alone = 1 if time.monotonic() < until else None
+        for pause in (*RETRY_PAUSES_S, None):
+            until, replication = FileSystem._single_copy
+            copies = 1 if time.monotonic() < until else None
             try:
-                with self._created(path, mode, alone) as file:
+                with self._create(path, mode, copies) as file:
                     file.write(value)
-                if alone:
-                    self.client.set_replication(self._strip_protocol(path), copies)
+                if copies:
+                    self.client.set_replication(self._strip_protocol(path), replication)
             except ConnectionError:
                 raise
             except (OSError, RuntimeError) as error:
-                if pause is None or any(name in str(error) for name in FINAL):
+                if pause is None or any(name in str(error) for name in PERMANENT_ERRORS):
                     raise
-                log.warning("%s could not be written: %s; once more in %d s", path, error, pause)
+                log.warning("%s could not be written: %s; trying again in %d s", path, error, pause)
                 time.sleep(pause)
-                if not alone and (wanted := self._copies(path)):
-                    FileSystem._wary = time.monotonic() + WARY_S, wanted
+                if not copies and (wanted := self._replication(path)):
+                    FileSystem._single_copy = time.monotonic() + SINGLE_COPY_S, wanted
             else:
                 return
 
-    def _created(self, path: str, mode: str, copies: int | None) -> Any:
-        """A new file to write to. The client itself asks a silent NameNode again, for minutes: we do not."""
+    def _create(self, path: str, mode: str, copies: int | None) -> Any:
+        """A new file opened for writing.
+
+        The client itself asks a silent NameNode for minutes, so a failure here is not retried.
+        """
         try:
             return self.open(path, "wb", overwrite=mode == "overwrite", replication=copies)
         except OSError as error:
             raise ConnectionError(f"the NameNode does not answer: {error}") from error
 
-    def _copies(self, path: str) -> int | None:
-        """Of how many copies a file is to be; None where the NameNode has not even heard of it."""
+    def _replication(self, path: str) -> int | None:
+        """How many copies the NameNode wants of a file; None if it has never heard of the file."""
         try:
             return int(self.client.get_file_info(self._strip_protocol(path)).replication)
         except (OSError, RuntimeError):

@@ -1,1 +1,1 @@
-"""Feature files to trained bundle: reading, the loop, the bundle, metrics."""
+"""Trains a model on feature files: the loop and everything that it needs."""

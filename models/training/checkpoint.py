@@ -1,49 +1,61 @@
-"""Checkpoints: all that a training needs to go on as if it had never stopped, in one safetensors file.
+"""Checkpoints: everything that a training needs to go on as if it had never stopped, in one safetensors file.
 
-A file's name holds its step and the digest of its content. It appears whole or not at all; one that is torn all the
-same (a disk that lied) does not fit its name and is passed over. There is no random state to keep: each shard's stream
-is seeded anew in each step, from the seed, the step and the shard's number.
+A file's name holds its step and the digest of its content. Files are written atomically; one that is damaged all the
+same, by a disk that lied, does not match the digest in its name and is passed over. There is no random state to keep:
+the stream of each shard is seeded anew in each step, from the seed, the step and the shard's number.
 """
 
 import hashlib
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import safetensors.torch
 from torch import Tensor
 
 from models.storage import files
+from models.training.state import TrainingState
 
 FOLDER = "checkpoints"
 KEPT = 2
 NAME = re.compile(r"step-(\d{12})-([0-9a-f]{32})\.safetensors")
 
 
-def save(folder: str, step: int, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-    """Write the state after `step` steps below `folder`; the last `KEPT` checkpoints stay."""
-    plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    content = safetensors.torch.save(plain, {"values": json.dumps(values)})
-    files.write(f"{folder}/{FOLDER}/step-{step:012}-{_digest(content)}.safetensors", content)
-    for name in _names(folder)[:-KEPT]:
-        files.remove(f"{folder}/{FOLDER}/{name}")
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training and its tensors by name: those of `state.state_tensors`, and `history`."""
+
+    state: TrainingState
+    tensors: Mapping[str, Tensor]
 
 
-def newest(folder: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The tensors and values of the newest checkpoint that is whole, if there is one."""
+def save(folder: str, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint below `folder`, and delete all but the last `KEPT` checkpoints."""
+    contiguous = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+    content = safetensors.torch.save(contiguous, {"values": json.dumps(checkpoint.state.to_dict())})
+    name = f"step-{checkpoint.state.steps:012}-{_digest(content)}.safetensors"
+    files.write(f"{folder}/{FOLDER}/{name}", content)
+    for outdated in _names(folder)[:-KEPT]:
+        files.remove(f"{folder}/{FOLDER}/{outdated}")
+
+
+def newest(folder: str) -> Checkpoint | None:
+    """The newest undamaged checkpoint below `folder`; None if there is none."""
     for name in reversed(_names(folder)):
         content = files.read(f"{folder}/{FOLDER}/{name}")
         match = NAME.fullmatch(name)
         assert match
         if match[2] == _digest(content):
-            length = int.from_bytes(content[:8], "little")
-            values: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["values"])
-            return safetensors.torch.load(content), values
+            header_bytes = int.from_bytes(content[:8], "little")
+            header = json.loads(content[8 : 8 + header_bytes])
+            state = TrainingState.from_dict(json.loads(header["__metadata__"]["values"]))
+            return Checkpoint(state, safetensors.torch.load(content))
     return None
 
 
 def last_step(folder: str) -> int:
-    """The step of the newest checkpoint by its name, 0 where there is none."""
+    """The step in the name of the newest checkpoint below `folder`; 0 if there is none."""
     match = NAME.fullmatch(_names(folder)[-1]) if _names(folder) else None
     return int(match[1]) if match else 0
 

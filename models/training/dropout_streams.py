@@ -1,6 +1,6 @@
-"""Random numbers of dropout: each virtual shard draws its own, on whatever rank, beside whichever others.
+"""Dropout with a random stream for each virtual shard, so that results do not depend on the number of ranks.
 
-So all shards of a rank go through the model at once, and the numbers are those that each would draw alone.
+All shards of a rank go through the model together, and yet each draws the numbers that it would draw alone.
 """
 
 from collections.abc import Sequence
@@ -8,56 +8,59 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.dataset.shuffle import seed
+from models.dataset.shuffle import derive_seed
 
 
-class Streams:
-    """Takes the place of chance in a model's `nn.Dropout` layers.
+class DropoutStreams:
+    """Replaces the random numbers of a model's `nn.Dropout` layers by those of the shards' streams.
 
-    Seeded anew in each step, from seed, step and shard: no state is to be saved, sent or kept in order.
+    A stream is seeded anew in each step, from the seed, the step and the shard's number: there is no random state to
+    save, to send or to keep in order.
     """
 
     def __init__(self, model: nn.Module, device: torch.device, *, seed: int) -> None:
-        """From now on the model's layers draw from here; each call's first dimension must be the documents'."""
+        """Replace the layers' forward passes; from now on their inputs' first dimension must be the documents."""
         self.device, self.seed, self.step = device, seed, 0
         self.generators: dict[int, torch.Generator] = {}
         self.shards: Sequence[tuple[int, int]] = ()
         for module in model.modules():
             if isinstance(module, nn.Dropout):
-                module.forward = _Dropout(self, module)  # type: ignore[method-assign,assignment]
+                module.forward = _ShardedDropout(self, module)  # type: ignore[method-assign,assignment]
 
-    def begin(self, step: int) -> None:
-        """Every stream starts anew."""
+    def begin_step(self, step: int) -> None:
+        """Start every stream anew, for step number `step` of the training."""
         self.step, self.generators = step, {}
 
-    def deal(self, shards: Sequence[tuple[int, int]]) -> None:
-        """The documents of the next pass: so many of each shard, one shard after the other."""
+    def assign_shards(self, shards: Sequence[tuple[int, int]]) -> None:
+        """Say which documents the next forward pass has: (shard, number of documents), one shard after the other."""
         self.shards = shards
-        # What else in a model draws numbers follows from the first shard: repeatable, but not for any number of ranks.
-        torch.manual_seed(seed(self.seed, self.step, shards[0][0]))
+        # Whatever else in a model draws numbers gets a seed of the first shard: repeatable, but not the same for any
+        # number of ranks.
+        torch.manual_seed(derive_seed(self.seed, self.step, shards[0][0]))
 
-    def kept(self, values: Tensor, share: float) -> Tensor:
-        """1 / `share` in about that share of places, 0 in the others, in the shape of `values`."""
+    def draw_mask(self, values: Tensor, keep_probability: float) -> Tensor:
+        """A mask of the shape of `values`: 1 / `keep_probability` with that probability, else 0."""
         assert sum(count for _, count in self.shards) == len(values), "dropout's first dimension is not the documents'"
-        scales, start = torch.empty_like(values), 0
+        mask, start = torch.empty_like(values), 0
         for shard, count in self.shards:
-            scales[start : start + count].bernoulli_(share, generator=self._generator(shard))
+            mask[start : start + count].bernoulli_(keep_probability, generator=self._generator(shard))
             start += count
-        return scales.div_(share)
+        return mask.div_(keep_probability)
 
     def _generator(self, shard: int) -> torch.Generator:
         if shard not in self.generators:
-            self.generators[shard] = torch.Generator(self.device).manual_seed(seed(self.seed, self.step, shard))
+            seed = derive_seed(self.seed, self.step, shard)
+            self.generators[shard] = torch.Generator(self.device).manual_seed(seed)
         return self.generators[shard]
 
 
-class _Dropout:
-    """One layer's forward pass."""
+class _ShardedDropout:
+    """The forward pass of one dropout layer."""
 
-    def __init__(self, streams: Streams, module: nn.Dropout) -> None:
+    def __init__(self, streams: DropoutStreams, module: nn.Dropout) -> None:
         self.streams, self.module = streams, module
 
     def __call__(self, values: Tensor) -> Tensor:
         if not self.module.training or not self.module.p:
             return values
-        return values * self.streams.kept(values.detach(), 1 - self.module.p)
+        return values * self.streams.draw_mask(values.detach(), 1 - self.module.p)

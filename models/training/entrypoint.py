@@ -1,4 +1,8 @@
-"""What TorchDistributor pickles: imported without torch by the driver, and by the worker that starts the ranks."""
+"""The function that TorchDistributor pickles and runs in every rank.
+
+The driver and the worker that starts the ranks import this module, too, and neither may spend the time or memory that
+importing torch takes.
+"""
 
 import ctypes
 import os
@@ -7,44 +11,50 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
+from models.training.figures import TrainingFigures
 from models.training.task import Task
 
-WRAPPER = b"torch_run_process_wrapper"  # pyspark.ml.torch's process above torchrun
+WRAPPER = b"torch_run_process_wrapper"  # the process of pyspark.ml.torch that starts torchrun
 
 
-def fit(task: Task) -> dict[str, Any]:
-    """`models.training.loop.fit` in a rank of its own; torch, which takes two seconds, is imported there alone."""
-    # Read when torch's OpenMP is loaded. Threads that wait by spinning take the processor from those that they wait for
-    # where others use it too: a step of 16 ms took 100 ms beside one busy process.
+def fit(task: Task) -> TrainingFigures:
+    """Run `models.training.loop.fit` in a rank of its own; torch is imported only here, which takes two seconds."""
+    # Must be set before torch's OpenMP is loaded. Threads that wait by spinning take the processor from the threads
+    # that they wait for, if others use it, too: a step of 16 ms took 100 ms beside one busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _die_with_parents()
-    from models.ranks import exit_records, stdio
+    from models.ranks import process_group, stdio
     from models.training import loop
 
-    with stdio.numbered(exit_records.rank()):
+    with stdio.prefixed_output(process_group.rank()):
         return loop.fit(task)
 
 
 def _die_with_parents() -> None:
-    """End with torchrun, and with the wrapper that started it, however they end: neither minds us (Linux alone)."""
+    """Make this process end together with torchrun, and with the wrapper that started torchrun (on Linux only).
+
+    Neither of them ends its children when it is killed.
+    """
     if sys.platform != "linux":
         return
     parent_death_signal = 1
-    ctypes.CDLL(None, use_errno=True).prctl(parent_death_signal, signal.SIGKILL)  # even if we are stopped; prctl(2)
-    threading.Thread(target=_mind_wrapper, args=(os.getppid(),), daemon=True).start()
+    # prctl(2). SIGKILL ends this process even if it is stopped.
+    ctypes.CDLL(None, use_errno=True).prctl(parent_death_signal, signal.SIGKILL)
+    threading.Thread(target=_watch_wrapper, args=(os.getppid(),), daemon=True).start()
 
 
-def _mind_wrapper(torchrun: int) -> None:
+def _watch_wrapper(torchrun: int) -> None:
+    """Kill torchrun when its parent, the wrapper, is gone."""
     wrapper = _parent(torchrun)
-    if WRAPPER in _command(wrapper):  # or it has ended while we started, and this is who takes in orphans
+    # If the wrapper ended before this process looked, torchrun's parent is whoever adopts orphans.
+    if WRAPPER in _command_line(wrapper):
         while _parent(torchrun) == wrapper:
             time.sleep(1)
     os.kill(torchrun, signal.SIGKILL)
 
 
-def _command(process: int) -> bytes:
+def _command_line(process: int) -> bytes:
     try:
         return Path(f"/proc/{process}/cmdline").read_bytes()
     except FileNotFoundError:
@@ -52,5 +62,5 @@ def _command(process: int) -> bytes:
 
 
 def _parent(process: int) -> int:
-    """The parent of a process (proc(5), stat: the second field behind the name)."""
+    """The parent of a process (proc(5), stat: the second field after the name)."""
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])

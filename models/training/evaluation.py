@@ -1,61 +1,78 @@
-"""How well a model does on documents that are held back: exact counts, shared among the ranks."""
+"""Evaluates a model on the validation documents. The ranks share the work, and add up exact counts."""
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.dataset.loader import Part, scored
+from models.dataset.loader import evaluation_batches
+from models.dataset.micro_batches import MicroBatch
 from models.dataset.ragged import Ints
-from models.training import metrics
-from models.training.losses import loss
-from models.training.run_context import Work
+from models.training.losses import summed_loss
+from models.training.metrics import MultiLabelMetrics, accuracy, macro_f1
+from models.training.run_context import RunContext
 from models.training.task import Options
 
 
-def evaluate(work: Work, model: nn.Module, rows: Ints) -> dict[str, float] | None:
-    """Metrics on the documents `rows`: the loss; of labels accuracy and F1, of a target its RMSE.
+def evaluate(context: RunContext, model: nn.Module, rows: Ints) -> dict[str, float] | None:
+    """Metrics on the documents `rows` of the index, equal on all ranks; None if there are no rows.
 
-    The loss is without label smoothing and class weights. None without rows.
+    Returns:
+        `loss`, the mean without label smoothing and class weights; and by the kind of the loss: for "cross_entropy"
+        `accuracy` and `macro_f1`; for "binary" `accuracy`, `micro_f1` and `macro_f1`; for "mse" `rmse`, in the unit of
+        the targets.
     """
     if not len(rows):
         return None
-    options, classes, device = Options(loss=work.task.train.loss), len(work.task.labels), work.group.device
+    options, classes, device = Options(loss=context.task.train.loss), len(context.task.labels), context.group.device
     sizes = {"cross_entropy": classes * classes, "binary": 3 * classes + 1, "mse": 0}
     counts = torch.zeros(sizes[options.loss], dtype=torch.int64, device=device)
-    total = torch.zeros(2, dtype=torch.float64, device=device)  # this rank's loss and documents
+    totals = torch.zeros(2, dtype=torch.float64, device=device)  # the sum of this rank's losses, and its documents
     model.eval()
     with torch.inference_mode():
-        for part in scored(work.feed, rows, work.place):
-            there = part.to(device)
-            outputs = model(there.inputs)
-            counts += counted(options.loss, outputs, there)
-            total += torch.tensor([loss(options, outputs, there).item(), len(part.labels)], device=device)
-            work.witness.alive()
+        for micro_batch in evaluation_batches(context.cache, rows, context.assignment):
+            batch = micro_batch.to(device)
+            outputs = model(batch.inputs)
+            counts += count_hits(options.loss, outputs, batch)
+            loss = summed_loss(options, outputs, batch).item()
+            totals += torch.tensor([loss, len(batch.labels)], device=device)
+            context.status.mark_progress()
     model.train()
-    with work.witness.waiting():
-        work.group.sum(total)
-        work.group.sum(counts)
-    mean, figures = float(total[0] / total[1]), counts.cpu().numpy()
-    if options.loss == "mse":
-        return {"loss": mean, "rmse": math.sqrt(mean) * work.scale.std}
-    if options.loss == "binary":
-        hits, predicted, true = figures[:-1].reshape(3, classes)
-        found = metrics.multi_label(hits, predicted, true, exact=int(figures[-1]), documents=int(total[1]))
-        return {"loss": mean} | {name: found[name] for name in ("accuracy", "micro_f1", "macro_f1")}
-    confusion = figures.reshape(classes, classes)
-    return {"loss": mean, "accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
+    with context.status.waiting():
+        context.group.sum(totals)
+        context.group.sum(counts)
+    return {"loss": float(totals[0] / totals[1])} | _scores(context, totals, counts.cpu().numpy())
 
 
-def counted(kind: str, outputs: Tensor, part: Part) -> Tensor:
-    """What can be summed of B documents' `outputs` (B, C): a confusion matrix's counts (C · C,); of several labels
-    what `metrics.multi_label` wants (3 · C + 1,); nothing of a target.
+def _scores(context: RunContext, totals: Tensor, counts: NDArray[np.int64]) -> dict[str, float]:
+    """The metrics besides the loss: `totals` are the sum of the losses and the documents, `counts` of `count_hits`."""
+    loss, classes = context.task.train.loss, len(context.task.labels)
+    if loss == "mse":
+        return {"rmse": math.sqrt(float(totals[0] / totals[1])) * context.scale.std}
+    if loss == "binary":
+        hits, predicted, true = counts[:-1].reshape(3, classes)
+        documents = int(totals[1])
+        scores = MultiLabelMetrics.of_counts(hits, predicted, true, exact=int(counts[-1]), documents=documents)
+        return {"accuracy": scores.accuracy, "micro_f1": scores.micro_f1, "macro_f1": scores.macro_f1}
+    confusion = counts.reshape(classes, classes)
+    return {"accuracy": accuracy(confusion), "macro_f1": macro_f1(confusion)}
+
+
+def count_hits(loss: str, outputs: Tensor, batch: MicroBatch) -> Tensor:
+    """Counts of B documents with the model's `outputs` (B, C), which can be added up over micro-batches and ranks.
+
+    For "cross_entropy" a flattened confusion matrix, (C · C,). For "binary" the arguments of
+    `MultiLabelMetrics.of_counts` one behind the other: hits (C,), predicted (C,), true (C,), exact (1,). For "mse"
+    nothing, (0,).
     """
-    if kind == "cross_entropy":
+    if loss == "cross_entropy":
         classes = outputs.shape[1]
-        return torch.bincount(part.labels * classes + outputs.argmax(1), minlength=classes * classes)
-    if kind == "binary":
-        given = outputs > 0
-        exact = (given == part.marks).all(1).sum()
-        return torch.cat([(given & part.marks).sum(0), given.sum(0), part.marks.sum(0), exact[None]])
+        return torch.bincount(batch.labels * classes + outputs.argmax(1), minlength=classes * classes)
+    if loss == "binary":
+        predicted = outputs > 0
+        exact = (predicted == batch.multi_hot).all(1).sum()
+        hits = (predicted & batch.multi_hot).sum(0)
+        return torch.cat([hits, predicted.sum(0), batch.multi_hot.sum(0), exact[None]])
     return torch.zeros(0, dtype=torch.int64, device=outputs.device)

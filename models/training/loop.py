@@ -2,226 +2,240 @@
 
 import contextlib
 import copy
-import math
 import time
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 
 from models.bundles import architecture, weights
-from models.dataset.loader import Batch, Plan, batches
+from models.dataset.loader import training_batches
+from models.dataset.micro_batches import Batch
 from models.dataset.ragged import Ints
+from models.dataset.sampling import SamplingPlan
 from models.ranks import exit_records, malloc_trim, process_group
-from models.ranks.progress import Reporter
+from models.ranks.progress import ProgressReporter
 from models.training import checkpoint
+from models.training.checkpoint import Checkpoint
 from models.training.evaluation import evaluate
+from models.training.figures import TrainingFigures
 from models.training.history import History, resident_mb
-from models.training.losses import loss
-from models.training.optimizers import factor, set_rate, shrink
-from models.training.run_context import Work, prepare
-from models.training.state import REFIT, SEARCH, Outcome, Saved, State, restore
-from models.training.state import tensors as state_tensors
-from models.training.task import Options, Task
-from models.training.trainer import Learner
-
-__all__ = ["Options", "Task", "fit"]
+from models.training.optimizers import learning_rate_factor, set_learning_rate
+from models.training.run_context import RunContext, prepare
+from models.training.state import REFIT, SEARCH, Outcome, TrainingState, restore, state_tensors
+from models.training.task import Task
+from models.training.trainer import Trainer, train_step
 
 
-def fit(task: Task) -> dict[str, Any]:
-    """Train `task.model`, write its weights into `task.folder`; returns the same figures on every rank.
+def fit(task: Task) -> TrainingFigures:
+    """Train `task.model` and write its weights and history into `task.folder`.
 
-    It goes on from the folder's newest checkpoint. `steps` are all of them, the refit's too; `epochs`, `loss` and
-    `documents` belong to the weights kept.
+    The training goes on from the folder's newest checkpoint, if there is one.
 
     Raises:
-        ValueError: no labelled document, an impossible setting, a broken vocabulary, a loss that is no number.
+        ValueError: There is no labelled document, a setting is impossible, the vocabulary cannot be used, or the loss
+            is not finite.
     """
     started = time.monotonic()
     timeout_s = task.train.timeout_s
     with (
-        exit_records.leave(task.proofs, timeout_s=timeout_s) as witness,
+        exit_records.record_exit(task.exit_folder, timeout_s=timeout_s) as status,
         process_group.join(timeout_s=timeout_s, gpu=task.train.gpu) as group,
     ):
-        # Moments of rare terms fade below 1e-38 in some 800 steps; a processor takes far longer over such numbers.
-        torch.set_flush_denormal(True)
-        if task.train.threads:
-            torch.set_num_threads(task.train.threads)
-        witness.alive()
-        work = prepare(task, group, witness)
-        saved = resumed(work)
-        resumed_at = saved[1].steps if saved else 0
-        rows, held = np.flatnonzero(~work.held), np.flatnonzero(work.held)
-        if saved is None or saved[1].phase == SEARCH:
-            model, state = train(work, rows, held, task.train.epochs, State(), saved)
-            found, saved = state.best, None
-        else:
-            found = saved[1].found
-        outcome = found
-        if task.train.refit and len(held):
-            rows = np.arange(len(work.held))
-            begin = State(phase=REFIT, steps=work.witness.step, found=found)
-            model, state = train(work, rows, held[:0], found.epochs, begin, saved)
-            outcome = state.best
-        witness.weights = exit_records.digest(model)
+        process_group.configure_processor(task.train.threads)
+        status.mark_progress()
+        context = prepare(task, group, status)
+        resumed = load_checkpoint(context)
+        resumed_at = resumed.state.steps if resumed else 0
+        result = search_and_refit(context, resumed)
+        status.weights = weights.digest(result.model)
         if group.rank == 0:
-            weights.save(task.folder, model)
-            work.history.save(task.folder, events=task.train.tensorboard)
-        return {
-            "ranks": group.size,
-            "shards": task.shards,
-            "steps": witness.step,
-            "resumed_at": resumed_at,
-            "epochs": outcome.epochs,
-            "loss": outcome.loss,
-            "validation": found.validation,
-            "target": asdict(work.scale),
-            "documents": len(rows),
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "memory_mb": round(group.highest(resident_mb())),
-            "stepping": work.stepping,
-            "seen": work.seen,
-            "seconds": group.highest(time.monotonic() - started),
-        }
+            weights.save(task.folder, result.model)
+            context.history.save(task.folder, events=task.train.tensorboard)
+        return TrainingFigures(
+            ranks=group.size,
+            shards=task.shards,
+            steps=status.step,
+            resumed_at=resumed_at,
+            epochs=result.outcome.epochs,
+            loss=result.outcome.loss,
+            validation=result.searched.validation,
+            target=context.scale,
+            documents=result.documents,
+            parameters=sum(parameter.numel() for parameter in result.model.parameters()),
+            memory_mb=round(group.max(resident_mb())),
+            stepping=context.step_seconds,
+            seen=context.step_documents,
+            seconds=group.max(time.monotonic() - started),
+        )
 
 
-def resumed(work: Work) -> Saved | None:
-    """The newest checkpoint, which every rank must have found.
+def load_checkpoint(context: RunContext) -> Checkpoint | None:
+    """The newest checkpoint of the run, which all ranks must see; its history becomes the context's.
 
     Raises:
-        RuntimeError: the ranks found different ones.
+        RuntimeError: The ranks see checkpoints of different steps.
     """
-    found = checkpoint.newest(work.task.folder)
-    steps = found[1]["steps"] if found else 0
-    with work.witness.waiting():
-        highest, lowest = work.group.highest(steps), -work.group.highest(-steps)  # both, on every rank
+    newest = checkpoint.newest(context.task.folder)
+    steps = newest.state.steps if newest else 0
+    with context.status.waiting():
+        highest, lowest = context.group.max(steps), -context.group.max(-steps)
     if highest != lowest:
         raise RuntimeError("the ranks found different checkpoints")
-    if not found:
+    if not newest:
         return None
-    tensors, values = found
-    work.history = History(tensors.pop("history"))
-    work.witness.step = steps
-    return tensors, State.of(values)
+    tensors = dict(newest.tensors)
+    context.history = History(tensors.pop("history"))
+    context.status.step = steps
+    return Checkpoint(newest.state, tensors)
 
 
-def train(
-    work: Work, rows: Ints, held: Ints, epochs: int, state: State, saved: Saved | None
-) -> tuple[nn.Module, State]:
-    """Learn from `rows` for at most `epochs`; the weights that do best on the rows `held` are kept."""
-    options, task, group = work.task.train, work.task, work.group
-    torch.manual_seed(options.seed)
-    terms = work.feed.reader.encoder.terms
-    model = architecture.build(task.model, task.options, terms=terms, classes=task.outputs)
-    learner = Learner.of(model, options, group)
-    kept: dict[str, Tensor] = {}
-    if saved:
-        state, kept = saved[1], restore(saved[0], model, learner.descent)
-    class_weight = None if work.class_weight is None else work.class_weight.cpu().numpy()
-    plan = Plan(rows, options.batch, epochs, options.seed, options.accumulate, class_weight)
-    reporter = Reporter(epochs, plan.steps, enabled=task.progress and group.rank == 0, refit=bool(state.phase))
-    began = time.monotonic()
-    with contextlib.closing(batches(work.feed, plan, work.place, epoch=state.epoch, step=state.step)) as stream:
-        for _, _, batch in stream:
-            done = state.step + (state.epoch - 1) * plan.steps
-            rate = options.lr * state.plateau.factor * factor(options, done, steps=epochs * plan.steps)
-            set_rate(learner.descent, rate)
-            before = time.monotonic()
-            total = learn(work, learner, batch, state.steps, rate)
-            work.stepping += time.monotonic() - before
-            work.seen += batch.documents
-            state.step, state.steps = state.step + 1, state.steps + 1
-            state.total = [state.total[0] + total, state.total[1] + batch.weight]
-            work.witness.step = state.steps
-            work.witness.alive()
-            began = tell(work, reporter, state, batch, total / batch.weight, rate, began)
-            work.trimmed = malloc_trim.trim(work.trimmed)
-            if state.step == plan.steps:
-                kept = end_epoch(work, model, held, state, reporter) or kept
-                if options.patience and state.epoch - 1 - state.best.epochs >= options.patience:
-                    break
-            if due(work, state.steps):
-                save(work, state, learner, kept)
-    if kept:
-        model.load_state_dict(kept)
-    return model, state
+@dataclass(frozen=True)
+class Result:
+    """The trained model, its outcome, the outcome of the search for the best epoch, and the documents learnt from."""
+
+    model: nn.Module
+    outcome: Outcome
+    searched: Outcome
+    documents: int
 
 
-def learn(work: Work, learner: Learner, batch: Batch, step: int, rate: float) -> float:
-    """One step on a global batch; the sum of its losses over all ranks.
+def search_and_refit(context: RunContext, resumed: Checkpoint | None) -> Result:
+    """Search for the best epoch by validation; with `train.refit`, then train anew on all documents for as long."""
+    options, mask = context.task.train, context.validation_mask
+    rows, validation_rows = np.flatnonzero(~mask), np.flatnonzero(mask)
+    start: TrainingState | Checkpoint = resumed or TrainingState()
+    if resumed is None or resumed.state.phase == SEARCH:
+        search = Phase.begin(context, rows, validation_rows, epochs=options.epochs, start=start)
+        model = search.run()
+        searched = outcome = search.state.best
+        start = TrainingState(phase=REFIT, steps=context.status.step, searched=searched)
+    else:
+        searched = resumed.state.searched
+    if options.refit and len(validation_rows):
+        rows = np.arange(len(mask))
+        refit = Phase.begin(context, rows, validation_rows[:0], epochs=searched.epochs, start=start)
+        model, outcome = refit.run(), refit.state.best
+    return Result(model, outcome, searched, len(rows))
 
-    Raises:
-        ValueError: that is no number.
+
+@dataclass
+class Phase:
+    """A training from new weights to its last epoch: the search for the best epoch, or the refit.
+
+    Attributes:
+        plan: what is learnt from, in which batches.
+        validation_rows: the documents that decide which epoch's weights are kept, rows of the index.
+        best_weights: those weights, by name; empty as long as the model's own are the ones to keep.
+        last_step_at: when the last step ended (`time.monotonic`).
     """
-    options, model = work.task.train, learner.model
-    learner.gradients.clear()
-    learner.streams.begin(step)
-    own = torch.zeros((), device=work.group.device)
-    for part in batch.parts:
-        learner.streams.deal(part.shards)
-        there = part.to(work.group.device)
-        with torch.autocast(work.group.device.type, torch.bfloat16, enabled=options.autocast):
-            outputs = model(there.inputs)
-        losses = loss(options, outputs, there, work.class_weight)
-        (losses / batch.weight).backward()  # type: ignore[no-untyped-call]
-        learner.gradients.collect()
-        own += losses.detach()
-    with work.witness.waiting():
-        total = learner.gradients.sync(own)
-    if not math.isfinite(total):
-        raise ValueError(f"the loss is {total} at step {step + 1}: try a lower train.lr")
-    if options.clip:
-        clip_grad_norm_(model.parameters(), options.clip)
-    learner.descent.step()
-    if options.l1:
-        shrink(model.parameters(), rate * options.l1)
-    return total
 
+    context: RunContext
+    trainer: Trainer
+    plan: SamplingPlan
+    validation_rows: Ints
+    state: TrainingState
+    reporter: ProgressReporter
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    last_step_at: float = field(default_factory=time.monotonic)
 
-def tell(work: Work, reporter: Reporter, state: State, batch: Batch, mean: float, rate: float, began: float) -> float:
-    """Note a step's figures, and print some of them now and then; the time at which the next step begins."""
-    now = time.monotonic()
-    values = {"loss": mean, "learning_rate": rate}
-    if work.group.rank == 0:
-        memory = resident_mb()
-        work.history.add(**values, documents_per_second=batch.documents / max(1e-9, now - began), memory_mb=memory)
-        values["memory_mb"] = memory
-    values["loss"] = state.total[0] / state.total[1]
-    reporter.step(state.epoch, state.step, documents=batch.documents, **values)
-    return now
+    @classmethod
+    def begin(
+        cls, context: RunContext, rows: Ints, validation_rows: Ints, *, epochs: int, start: TrainingState | Checkpoint
+    ) -> "Phase":
+        """A phase that learns from `rows` for at most `epochs` epochs, from a new state or from a checkpoint."""
+        options, task, group = context.task.train, context.task, context.group
+        torch.manual_seed(options.seed)
+        terms = context.cache.reader.encoder.vocabulary_size
+        model = architecture.build(task.model, task.options, terms=terms, classes=task.outputs)
+        trainer = Trainer.of(model, options, group)
+        state = start.state if isinstance(start, Checkpoint) else start
+        class_weight = None if context.class_weight is None else context.class_weight.cpu().numpy()
+        plan = SamplingPlan(rows, options.batch, epochs, options.seed, options.accumulate, class_weight)
+        enabled = task.progress and group.rank == 0
+        reporter = ProgressReporter(epochs, plan.steps, enabled=enabled, refit=state.phase == REFIT)
+        phase = cls(context, trainer, plan, validation_rows, state, reporter)
+        if isinstance(start, Checkpoint):
+            phase.best_weights = restore(start.tensors, model, trainer.optimizer)
+        return phase
 
+    def run(self) -> nn.Module:
+        """Train to the end, or until the patience is over; returns the model with the weights to keep."""
+        context, state, model = self.context, self.state, self.trainer.model
+        batches = training_batches(context.cache, self.plan, context.assignment, epoch=state.epoch, step=state.step)
+        with contextlib.closing(batches):
+            for _, _, batch in batches:
+                self.take_step(batch)
+                if state.step == self.plan.steps:
+                    self.end_epoch()
+                    patience = context.task.train.patience
+                    if patience and state.epoch - 1 - state.best.epochs >= patience:
+                        break
+                if self.checkpoint_is_due():
+                    self.save_checkpoint()
+        if self.best_weights:
+            model.load_state_dict(self.best_weights)
+        return model
 
-def end_epoch(work: Work, model: nn.Module, held: Ints, state: State, reporter: Reporter) -> dict[str, Tensor] | None:
-    """Evaluate after an epoch, and set `state` to the next; the weights, where a later epoch may be a worse one."""
-    scores = evaluate(work, model, held)
-    outcome = Outcome(state.epoch, state.total[0] / state.total[1], scores)
-    more = {"validation_accuracy": scores["accuracy"]} if scores and "accuracy" in scores else {}
-    reporter.say(state.epoch, state.step, end=True, loss=outcome.loss, **more)
-    if scores:
-        state.plateau.see(work.task.train, scores["loss"])
-    state.epoch, state.step, state.total = state.epoch + 1, 0, [0.0, 0.0]
-    last = work.task.train.keep == "last"
-    if not last and not outcome.beats(state.best):
-        return None
-    state.best = outcome
-    return None if last or not len(held) else copy.deepcopy(model.state_dict())
+    def take_step(self, batch: Batch) -> None:
+        """Take one step on a global batch, and report it."""
+        context, state, options = self.context, self.state, self.context.task.train
+        done, total_steps = state.step + (state.epoch - 1) * self.plan.steps, self.plan.epochs * self.plan.steps
+        rate = options.lr * state.plateau.factor * learning_rate_factor(options, done, steps=total_steps)
+        set_learning_rate(self.trainer.optimizer, rate)
+        began = time.monotonic()
+        loss = train_step(context, self.trainer, batch, state.steps, rate)
+        context.step_seconds += time.monotonic() - began
+        context.step_documents += batch.documents
+        state.add_step(loss, batch.weight)
+        context.status.step = state.steps
+        context.status.mark_progress()
+        self.report_step(batch, loss / batch.weight, rate)
+        context.trimmed_at = malloc_trim.trim_if_due(context.trimmed_at)
 
+    def report_step(self, batch: Batch, loss: float, rate: float) -> None:
+        """Add a step with this mean loss and learning rate to the history, and print a progress line if one is due."""
+        now, state = time.monotonic(), self.state
+        values = {"loss": state.mean_loss, "learning_rate": rate}
+        if self.context.group.rank == 0:
+            values["memory_mb"] = resident_mb()
+            speed = batch.documents / max(1e-9, now - self.last_step_at)
+            self.context.history.add(**(values | {"loss": loss, "documents_per_second": speed}))
+        self.reporter.step(state.epoch, state.step, documents=batch.documents, **values)
+        self.last_step_at = now
 
-def due(work: Work, steps: int) -> bool:
-    """Whether this rank is to write a checkpoint now."""
-    if work.group.rank:
-        return False
-    options = work.task.train
-    by_step = options.checkpoint_steps and steps % options.checkpoint_steps == 0
-    return bool(by_step or (options.checkpoint_s and time.monotonic() - work.saved >= options.checkpoint_s))
+    def end_epoch(self) -> None:
+        """Evaluate the model, keep its weights if they are the best so far, and go on to the next epoch."""
+        state, options = self.state, self.context.task.train
+        scores = evaluate(self.context, self.trainer.model, self.validation_rows)
+        outcome = Outcome(state.epoch, state.mean_loss, scores)
+        accuracy = {"validation_accuracy": scores["accuracy"]} if scores and "accuracy" in scores else {}
+        self.reporter.print_line(state.epoch, state.step, end=True, loss=outcome.loss, **accuracy)
+        if scores:
+            state.plateau.observe(options, scores["loss"])
+        state.begin_epoch()
+        if options.keep == "last":
+            state.best = outcome
+        elif outcome.beats(state.best):
+            state.best = outcome
+            if scores:
+                self.best_weights = copy.deepcopy(self.trainer.model.state_dict())
 
+    def checkpoint_is_due(self) -> bool:
+        """Whether this rank should write a checkpoint now; only rank 0 ever does."""
+        if self.context.group.rank:
+            return False
+        options = self.context.task.train
+        by_step = options.checkpoint_steps and self.state.steps % options.checkpoint_steps == 0
+        seconds = time.monotonic() - self.context.checkpointed_at
+        return bool(by_step or (options.checkpoint_s and seconds >= options.checkpoint_s))
 
-def save(work: Work, state: State, learner: Learner, kept: dict[str, Tensor]) -> None:
-    """Write a checkpoint."""
-    tensors = state_tensors(learner.model, learner.descent, kept) | {"history": work.history.tensor()}
-    checkpoint.save(work.task.folder, state.steps, tensors, asdict(state))
-    work.saved = time.monotonic()
-    work.witness.alive()
+    def save_checkpoint(self) -> None:
+        """Write a checkpoint of this phase."""
+        context, trainer = self.context, self.trainer
+        tensors = state_tensors(trainer.model, trainer.optimizer, self.best_weights)
+        tensors["history"] = context.history.tensor()
+        checkpoint.save(context.task.folder, Checkpoint(self.state, tensors))
+        context.checkpointed_at = time.monotonic()
+        context.status.mark_progress()

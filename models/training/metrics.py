@@ -1,118 +1,214 @@
-"""Exact figures: from a confusion matrix, documents by true class (row) and predicted class (column); from counts."""
+"""Exact metrics, computed from counts: confusion matrices and hits per class.
+
+A confusion matrix (C, C) holds the number of documents by true class (row) and predicted class (column).
+"""
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from models.storage.json_values import JsonObject
+
+Z_95 = 1.959963984540054  # the standard normal distribution's 97.5th percentile
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Precision, recall and F1 of each class, (C,) each, 0 where undefined; and its number of documents, `support`."""
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    support: NDArray[np.float64]
+
+    @classmethod
+    def of_counts(cls, hits: ArrayLike, predicted: ArrayLike, true: ArrayLike) -> "ClassScores":
+        """The scores of C classes, from (C,) numbers of documents.
+
+        Args:
+            hits: documents that have the class and were given it.
+            predicted: documents that were given it.
+            true: documents that have it.
+        """
+        hit, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
+        return cls(
+            precision=hit / np.maximum(given, 1),
+            recall=hit / np.maximum(has, 1),
+            f1=2 * hit / np.maximum(has + given, 1),
+            support=has,
+        )
+
+    @classmethod
+    def of_confusion(cls, confusion: ArrayLike) -> "ClassScores":
+        """The scores of the classes of a confusion matrix."""
+        counts = np.asarray(confusion, dtype=np.float64)
+        return cls.of_counts(np.diag(counts), counts.sum(0), counts.sum(1))
+
+    def to_dict(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The scores of each class by its name and the score's."""
+        columns = {name: getattr(self, name) for name in ("precision", "recall", "f1", "support")}
+        return {
+            name: {score: float(values[number]) for score, values in columns.items()}
+            for number, name in enumerate(names)
+        }
+
+
+@dataclass(frozen=True)
+class SingleLabelMetrics:
+    """Metrics of documents with one label each.
+
+    `interval` is the accuracy's 95 % confidence interval, `majority` the accuracy of always predicting the most
+    frequent class.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    macro_f1: float
+    majority: float
+
+    @classmethod
+    def of_counts(cls, hits: ArrayLike, predicted: ArrayLike, true: ArrayLike) -> "SingleLabelMetrics":
+        """The metrics of C classes, from (C,) numbers of documents as in `ClassScores.of_counts`; 0 without any."""
+        correct, documents = int(np.sum(hits)), int(np.sum(true))
+        occurs = np.asarray(predicted) + np.asarray(true) > 0
+        f1 = ClassScores.of_counts(hits, predicted, true).f1
+        return cls(
+            accuracy=_ratio(correct, documents),
+            interval=wilson_interval(correct, documents),
+            macro_f1=float(f1[occurs].mean()) if occurs.any() else 0.0,
+            majority=_ratio(int(np.max(true, initial=0)), documents),
+        )
+
+    @classmethod
+    def of_confusion(cls, confusion: ArrayLike) -> "SingleLabelMetrics":
+        """The metrics of a confusion matrix (C, C)."""
+        counts = np.asarray(confusion, dtype=np.int64)
+        return cls.of_counts(np.diag(counts), counts.sum(0), counts.sum(1))
+
+    def to_dict(self) -> JsonObject:
+        """As reports hold them."""
+        return asdict(self) | {"interval": [*self.interval]}
+
+
+@dataclass(frozen=True)
+class MultiLabelMetrics:
+    """Metrics of documents with any number of labels, by scikit-learn's definitions.
+
+    `accuracy` is subset accuracy: the share of documents that were given exactly their labels. `interval` is its 95 %
+    confidence interval. `micro_f1` is the F1 of all (document, label) pairs together, `macro_f1` the mean over the
+    labels that occur, as truth or as prediction.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    micro_f1: float
+    macro_f1: float
+
+    @classmethod
+    def of_counts(
+        cls, hits: ArrayLike, predicted: ArrayLike, true: ArrayLike, *, exact: int, documents: int
+    ) -> "MultiLabelMetrics":
+        """The metrics of `documents` documents, of which `exact` were given exactly their labels.
+
+        Args:
+            hits: documents that have each label and were given it, (C,).
+            predicted: documents that were given it, (C,).
+            true: documents that have it, (C,).
+            exact: documents that were given exactly their labels.
+            documents: how many there are.
+        """
+        hit, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
+        occurs = given + has > 0
+        f1 = ClassScores.of_counts(hit, given, has).f1
+        return cls(
+            accuracy=_ratio(exact, documents),
+            interval=wilson_interval(exact, documents),
+            micro_f1=float(2 * hit.sum() / max(1.0, (given + has).sum())),
+            macro_f1=float(f1[occurs].mean()) if occurs.any() else 0.0,
+        )
+
+    def to_dict(self) -> JsonObject:
+        """As reports hold them."""
+        return asdict(self) | {"interval": [*self.interval]}
+
+
+@dataclass(frozen=True)
+class RegressionMetrics:
+    """Root mean squared error, mean absolute error, and R² = 1 - Σ(t - p)² / Σ(t - mean)² of predicted targets.
+
+    R² is 0 if all targets are equal. `rmse_of_mean` is the RMSE of always predicting the mean.
+    """
+
+    rmse: float
+    mae: float
+    r2: float
+    rmse_of_mean: float
+
+    @classmethod
+    def of(cls, true: ArrayLike, predicted: ArrayLike) -> "RegressionMetrics":
+        """The metrics of targets (B,) and their predictions (B,), of at least one document."""
+        targets, values = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+        errors, deviations = targets - values, targets - targets.mean()
+        squared_errors, squared_deviations = float(errors @ errors), float(deviations @ deviations)
+        return cls(
+            rmse=math.sqrt(squared_errors / len(targets)),
+            mae=float(np.abs(errors).mean()),
+            r2=1 - squared_errors / squared_deviations if squared_deviations else 0.0,
+            rmse_of_mean=math.sqrt(squared_deviations / len(targets)),
+        )
+
+    def to_dict(self) -> JsonObject:
+        """As reports hold them."""
+        return asdict(self)
+
 
 def accuracy(confusion: ArrayLike) -> float:
-    """The share on the diagonal, 0 if there is no document."""
+    """The share of documents on the diagonal of a confusion matrix; 0 if it counts none."""
     counts = np.asarray(confusion, dtype=np.int64)
-    return share(int(np.trace(counts)), int(counts.sum()))
-
-
-def per_class(confusion: ArrayLike) -> dict[str, NDArray[np.float64]]:
-    """Precision, recall and F1 of each class, (C,) each, 0 where undefined; and support, its documents."""
-    counts = np.asarray(confusion, dtype=np.float64)
-    return of_counts(np.diag(counts), counts.sum(0), counts.sum(1))
-
-
-def of_counts(hits: ArrayLike, predicted: ArrayLike, true: ArrayLike) -> dict[str, NDArray[np.float64]]:
-    """The same of documents, (C,) each, that have a class and were given it, that were given it, and that have it."""
-    found, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
-    return {
-        "precision": found / np.maximum(given, 1),
-        "recall": found / np.maximum(has, 1),
-        "f1": 2 * found / np.maximum(has + given, 1),
-        "support": has,
-    }
+    return _ratio(int(np.trace(counts)), int(counts.sum()))
 
 
 def macro_f1(confusion: ArrayLike) -> float:
-    """The plain mean of F1 over the classes that occur, as truth or as prediction (scikit-learn's choice)."""
+    """The mean of F1 over the classes that occur, as truth or as prediction (scikit-learn's choice); 0 if none does."""
     counts = np.asarray(confusion)
     occurs = (counts.sum(0) + counts.sum(1)) > 0
-    return float(per_class(counts)["f1"][occurs].mean()) if occurs.any() else 0.0
+    return float(ClassScores.of_confusion(counts).f1[occurs].mean()) if occurs.any() else 0.0
 
 
-def wilson(hits: int, of: int, *, z: float = 1.959963984540054) -> tuple[float, float]:
-    """The score interval for a proportion, 95 % by default; (0, 1) if nothing was tried.
+def majority_accuracy(confusion: ArrayLike) -> float:
+    """The accuracy of always predicting the most frequent true class; 0 if there is no document."""
+    true = np.asarray(confusion, dtype=np.int64).sum(1)
+    return _ratio(int(true.max(initial=0)), int(true.sum()))
+
+
+def wilson_interval(hits: int, trials: int, *, z: float = Z_95) -> tuple[float, float]:
+    """The score interval of a proportion, 95 % by default; (0, 1) without trials.
 
     (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n), from E. B. Wilson, "Probable inference, the law of
     succession, and statistical inference", JASA 22 (1927).
     """
-    if not of:
+    if not trials:
         return 0.0, 1.0
-    p, spread = hits / of, z * z / of
+    p, spread = hits / trials, z * z / trials
     middle = p + spread / 2
-    half = z * math.sqrt(p * (1 - p) / of + spread / (4 * of))
+    half = z * math.sqrt(p * (1 - p) / trials + spread / (4 * trials))
     return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
 
 
-def mcnemar(one: int, other: int) -> float:
-    """The probability, if two models err alike, of discordant documents split at least as unevenly as `one` : `other`.
+def mcnemar_p_value(only_one: int, only_other: int) -> float:
+    """The p-value of McNemar's exact, two-sided test that two models make equally many errors.
 
-    The exact, two-sided test of Q. McNemar, "Note on the sampling error of the difference between correlated
-    proportions or percentages", Psychometrika 12 (1947): 2 · P(X ≤ min(one, other)), X binomial of one + other halves,
-    1 at most.
+    `only_one` and `only_other` are the documents that only one of the two models classifies correctly. The p-value is
+    2 · P(X ≤ min(only_one, only_other)), at most 1, for X ~ Binomial(only_one + only_other, 1/2). Q. McNemar, "Note on
+    the sampling error of the difference between correlated proportions or percentages", Psychometrika 12 (1947).
     """
-    total = one + other
-    tail = sum(math.comb(total, count) for count in range(min(one, other) + 1))
+    total = only_one + only_other
+    tail = sum(math.comb(total, count) for count in range(min(only_one, only_other) + 1))
     return min(1.0, float(2 * tail / 2**total))
 
 
-def majority(confusion: ArrayLike) -> float:
-    """The accuracy of always naming the most frequent true class."""
-    true = np.asarray(confusion, dtype=np.int64).sum(1)
-    return share(int(true.max(initial=0)), int(true.sum()))
-
-
-def multi_label(
-    hits: ArrayLike, predicted: ArrayLike, true: ArrayLike, *, exact: int, documents: int
-) -> dict[str, Any]:
-    """Figures of documents with any number of labels, as plain JSON values.
-
-    For each label (C,): documents that have it and were given it, that were given it, and that have it; `exact` have
-    just the labels given. Accuracy is subset accuracy; macro-F1 the mean over the labels that occur, as truth or as
-    prediction; micro-F1 that of all (document, label) pairs together (scikit-learn's definitions).
-    """
-    found, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
-    occurs = given + has > 0
-    each = of_counts(found, given, has)["f1"]
-    return {
-        "accuracy": share(exact, documents),
-        "interval": list(wilson(exact, documents)),
-        "micro_f1": float(2 * found.sum() / max(1.0, (given + has).sum())),
-        "macro_f1": float(each[occurs].mean()) if occurs.any() else 0.0,
-    }
-
-
-def regression(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """RMSE, MAE and R² = 1 - Σ(t - p)² / Σ(t - mean)² (0 where all targets are equal), and the RMSE of the mean."""
-    targets, values = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
-    errors, spread = targets - values, targets - targets.mean()
-    squares, whole = float(errors @ errors), float(spread @ spread)
-    return {
-        "rmse": math.sqrt(squares / len(targets)),
-        "mae": float(np.abs(errors).mean()),
-        "r2": 1 - squares / whole if whole else 0.0,
-        "rmse_of_mean": math.sqrt(whole / len(targets)),
-    }
-
-
-def share(part: int, whole: int) -> float:
-    """part / whole, 0 if there is no whole."""
-    return part / whole if whole else 0.0
-
-
-def summary(confusion: ArrayLike) -> dict[str, Any]:
-    """Accuracy with its interval, macro-F1 and the majority class's accuracy, as plain JSON values."""
-    counts = np.asarray(confusion, dtype=np.int64)
-    return {
-        "accuracy": accuracy(counts),
-        "interval": list(wilson(int(np.trace(counts)), int(counts.sum()))),
-        "macro_f1": macro_f1(counts),
-        "majority": majority(counts),
-    }
+def _ratio(part: int, total: int) -> float:
+    return part / total if total else 0.0

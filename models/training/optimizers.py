@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules, by name."""
+"""Optimizers, learning-rate schedules and the L1 penalty."""
 
 import math
 from collections.abc import Iterable
@@ -9,13 +9,14 @@ from torch import nn, optim
 
 from models.training.task import Options
 
-DIV, FINAL_DIV, RISE = 25.0, 1e4, 0.3  # of the one-cycle schedule
+# Of the one-cycle schedule: the start's and the end's factor, and the share of the steps in which the rate rises.
+ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_RISE = 1 / 25.0, 1 / (25.0 * 1e4), 0.3
 
 
-def optimizer(options: Options, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """AdamW (Loshchilov and Hutter, 2019), Adam (Kingma and Ba, 2015) or SGD with momentum.
+def build_optimizer(options: Options, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """AdamW (Loshchilov and Hutter, 2019), Adam (Kingma and Ba, 2015), or SGD with momentum.
 
-    All fused: the default implementation makes several passes over the input layer's table, which is nearly
+    All of them fused: torch's default implementation makes several passes over the input layer's table, which is nearly
     all of the weights, and took ten times as long on a CPU.
     """
     lr, decay = options.lr, options.weight_decay
@@ -25,43 +26,53 @@ def optimizer(options: Options, parameters: Iterable[nn.Parameter]) -> optim.Opt
     return kind(parameters, lr=lr, weight_decay=decay, fused=True)
 
 
-def factor(options: Options, step: int, *, steps: int) -> float:
-    """What the learning rate is multiplied by at `step` (from 0) of `steps`.
+def learning_rate_factor(options: Options, step: int, *, steps: int) -> float:
+    """The share of `options.lr` that is the learning rate of `step` (from 0) of `steps`.
 
-    It rises linearly over the share `warmup` of the steps; then it stays ("constant", and "plateau", see `Plateau`),
-    falls to 0 along a line ("linear") or along half a cosine ("cosine"; Loshchilov and Hutter, 2017), or rises from
-    1/25 to 1 along half a cosine for 30 % of the steps and falls to 1/250,000 along another ("onecycle"; Smith and
-    Topin, 2018).
+    It rises linearly during the share `warmup` of the steps. Then, by `schedule`:
+
+    - "constant" and "plateau": it stays (but see `Plateau`);
+    - "linear": it falls to 0 along a line;
+    - "cosine": it falls to 0 along half a cosine (Loshchilov and Hutter, 2017);
+    - "onecycle": it rises from 1/25 to 1 along half a cosine for 30 % of the steps, and falls to 1/250,000 along
+      another (Smith and Topin, 2018).
     """
-    rising = round(steps * options.warmup)
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    progress = (step - rising) / max(1, steps - rising)
+    warmup_steps = round(steps * options.warmup)
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
     if options.schedule in ("constant", "plateau"):
         return 1.0
     if options.schedule == "linear":
         return 1 - progress
     if options.schedule == "cosine":
         return _cosine(1.0, 0.0, progress)
-    if progress < RISE:
-        return _cosine(1 / DIV, 1.0, progress / RISE)
-    return _cosine(1.0, 1 / (DIV * FINAL_DIV), (progress - RISE) / (1 - RISE))
+    if progress < ONE_CYCLE_RISE:
+        return _cosine(ONE_CYCLE_START, 1.0, progress / ONE_CYCLE_RISE)
+    return _cosine(1.0, ONE_CYCLE_END, (progress - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE))
 
 
 def _cosine(start: float, end: float, progress: float) -> float:
+    """From `start` to `end` along half a cosine."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 @dataclass
 class Plateau:
-    """The "plateau" schedule: lower the rate when the validation loss has not fallen for some epochs."""
+    """The "plateau" schedule: lowers the learning rate when the validation loss has stopped falling.
+
+    Attributes:
+        factor: what the rate is multiplied by.
+        best: the lowest validation loss so far.
+        idle: epochs since then, or since the rate was last lowered.
+    """
 
     factor: float = 1.0
     best: float = math.inf
     idle: int = 0
 
-    def see(self, options: Options, loss: float) -> None:
-        """Take note of an epoch's validation loss."""
+    def observe(self, options: Options, loss: float) -> None:
+        """Take an epoch's validation loss into account."""
         if loss < self.best:
             self.best, self.idle = loss, 0
             return
@@ -70,14 +81,17 @@ class Plateau:
             self.factor, self.idle = self.factor * options.plateau_factor, 0
 
 
-def set_rate(descent: optim.Optimizer, rate: float) -> None:
-    """The learning rate of the next step."""
-    for group in descent.param_groups:
+def set_learning_rate(optimizer: optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of the next step."""
+    for group in optimizer.param_groups:
         group["lr"] = rate
 
 
-def shrink(parameters: Iterable[nn.Parameter], threshold: float) -> None:
-    """Soft-threshold the weights: the proximal step of an L1 penalty (ISTA; Daubechies et al., 2004)."""
+def soft_threshold(parameters: Iterable[nn.Parameter], threshold: float) -> None:
+    """Move every weight towards 0 by `threshold`, and not beyond: w ← sign(w) · max(|w| - threshold, 0).
+
+    The proximal step of an L1 penalty (ISTA; Daubechies, Defrise and De Mol, 2004).
+    """
     with torch.no_grad():
         for parameter in parameters:
             parameter.copy_(parameter.sign() * (parameter.abs() - threshold).clamp_(min=0))

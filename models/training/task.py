@@ -1,13 +1,13 @@
-"""What a training is told: its settings and its task."""
+"""The settings of a training, and the task that its ranks are given."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
 
-from models.dataset.tfidf import Options as Weighting
+from models.dataset.tfidf import Options as TfidfOptions
 from models.parts.option_checks import check
 from models.parts.settings import setting
+from models.storage.json_values import JsonObject
 
 # What `--help` groups the keys under.
 OBJECTIVE, STEPS, DURATION = "What is learned", "How each step is made", "How long"
@@ -136,8 +136,8 @@ class Options:
             )
 
 
-# What decides neither the weights nor their order of computation: it may differ where a run goes on.
-FREE = (
+# Options that change neither the weights nor the order in which they are computed; a resumed run may have others.
+CHANGEABLE_ON_RESUME = (
     *("ranks", "threads", "gpu", "cache_gb", "checkpoint_s", "checkpoint_steps", "max_failures", "timeout_s"),
     *("slots_s", "reuse"),
 )
@@ -145,11 +145,19 @@ FREE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """All that a rank is told; small and plain, for it is pickled on its way.
+    """Everything that a rank is given. It is small and plain, because it is pickled on its way to the rank.
 
-    `files`: feature files, of which rows of batches up to `batch` count; `documents`: the number behind the
-    vocabulary's frequencies; `labels`: sorted; `folder`: holds the vocabulary, gets weights, checkpoints and proofs.
-    `attempt` names this launch: what ranks of an earlier one still leave is not taken for theirs.
+    Attributes:
+        files: feature files; of their rows those of batches up to `batch` count.
+        documents: how many documents the vocabulary's frequencies count.
+        labels: of the train split, sorted; none if the model learns a target.
+        model, options: the architecture's name and settings.
+        folder: holds the vocabulary, and receives weights, checkpoints and exit records.
+        tfidf, train: the settings of the groups `tfidf` and `train`.
+        test_share, validation_share: of all documents.
+        salt: of the hash that chooses the documents for validation.
+        attempt: the name of this launch, so that records of an earlier launch's ranks are not taken for this one's.
+        progress: whether to print progress lines.
     """
 
     files: Sequence[str]
@@ -158,8 +166,8 @@ class Task:
     labels: Sequence[str]
     model: str
     folder: str
-    options: dict[str, Any] = field(default_factory=dict)
-    tfidf: Weighting = field(default_factory=Weighting)
+    options: JsonObject = field(default_factory=dict)
+    tfidf: TfidfOptions = field(default_factory=TfidfOptions)
     train: Options = field(default_factory=Options)
     test_share: float = 0.1
     validation_share: float = 0.1
@@ -168,21 +176,21 @@ class Task:
     progress: bool = True
 
     @property
-    def proofs(self) -> str:
-        """Where the ranks of this launch leave how they ended."""
+    def exit_folder(self) -> str:
+        """The folder below which the ranks of this launch record how they ended."""
         return f"{self.folder}/attempts/{self.attempt}" if self.attempt else self.folder
 
     @property
     def kind(self) -> str:
-        """What the outputs are, as bundles name it."""
+        """What the model's outputs mean, as a bundle's manifest names it."""
         return {"cross_entropy": "label", "binary": "labels", "mse": "target"}[self.train.loss]
 
     @property
     def outputs(self) -> int:
-        """How many numbers a model gives for a document."""
+        """How many numbers the model gives for a document."""
         return 1 if self.train.loss == "mse" else len(self.labels)
 
     @property
     def shards(self) -> int:
-        """Into how many parts a global batch is cut."""
+        """How many shards a global batch is cut into."""
         return self.train.shards or self.train.ranks

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from models.bundles.bundle import Bundle, Ensemble, load
-from models.bundles.manifest import read_manifest
-from models.dataset.encoder import Stored
+from models.bundles.manifest import Manifest, read_manifest
+from models.dataset.encoder import StoredDocuments
 from models.storage import addresses
 from pipelines.errors import UserError
 from pipelines.text import tokenizer
@@ -28,7 +28,7 @@ def bundle_address(path: str) -> str:
     return addresses.absolute(path).rstrip("/")
 
 
-def manifest_of(path: str, models: tuple[str, ...]) -> dict[str, Any]:
+def manifest_of(path: str, models: tuple[str, ...]) -> Manifest:
     """A bundle's manifest; its model must be one of `models`.
 
     Raises:
@@ -55,7 +55,7 @@ def load_bundle(path: str, models: tuple[str, ...]) -> Bundle | Ensemble:
 cached_bundle = cache(load_bundle)  # in a worker, which scores many batches with one bundle
 
 
-def answer(bundle: Bundle | Ensemble, stored: Stored) -> pa.RecordBatch:
+def answer(bundle: Bundle | Ensemble, stored: StoredDocuments) -> pa.RecordBatch:
     """What a bundle predicts for each document, as `ANSWERS`; columns of other tasks than its own are null.
 
     For one label that is the most probable one with its probability; for several those more probable than not.
@@ -78,6 +78,7 @@ def _label_names(bundle: Bundle | Ensemble, indices: Any) -> pa.Array:
     return pa.array(np.array(bundle.labels)[indices], pa.string())
 
 
-def tokenizer_options(features: dict[str, Any]) -> tokenizer.Options:
-    """How a bundle's text becomes terms, from its manifest's `features`."""
-    return tokenizer.Options(**{key: value for key, value in features.items() if key != "name"})
+def tokenizer_options(manifest: Manifest) -> tokenizer.Options:
+    """How a bundle's text becomes terms."""
+    settings: dict[str, Any] = {key: value for key, value in manifest.features.items() if key != "name"}
+    return tokenizer.Options(**settings)

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.training import metrics
+from models.storage.json_values import JsonObject
+from models.training.metrics import ClassScores, MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from pipelines.lakehouse.dataset import Dataset
 
 TRUTH_COLUMNS = {"label": "labels", "labels": "labels", "target": "target"}  # by the kind of a bundle's task
@@ -18,34 +19,25 @@ MOST_CONFUSION_CLASSES = 50  # a larger matrix is left out: the table `predictio
 
 
 @dataclass(frozen=True)
-class ClassMetrics:
-    """One class's precision, recall and F1, 0 where undefined, and its number of documents."""
-
-    precision: float
-    recall: float
-    f1: float
-    support: float
-
-
-@dataclass(frozen=True)
-class TestMetrics:
-    """What metrics of every task have."""
-
-    __test__ = False  # pytest: this is no test
+class Evaluation:
+    """How well a bundle does on test documents, whatever its task."""
 
     documents: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """The metrics as a JSON object, without what was left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SingleLabelMetrics(TestMetrics):
-    """Of documents with one label: accuracy with its 95 % interval, macro-F1, the majority class's accuracy.
+class SingleLabelEvaluation(Evaluation):
+    """Of documents with one label: see `SingleLabelMetrics`.
 
-    `unknown_label`: documents whose label the bundle has not; they count as wrong. `confusion`: documents by true (row)
-    and predicted class (column), in the order of `classes`; None for more than `MOST_CONFUSION_CLASSES`.
+    Attributes:
+        unknown_label: documents whose label the bundle does not have; they count as wrong.
+        classes: precision, recall, F1 and support of each class.
+        confusion: documents by true (row) and predicted class (column), in the order of `classes`; None if there are
+            more than `MOST_CONFUSION_CLASSES`.
     """
 
     accuracy: float
@@ -53,25 +45,25 @@ class SingleLabelMetrics(TestMetrics):
     macro_f1: float
     majority: float
     unknown_label: int
-    classes: dict[str, ClassMetrics]
+    classes: dict[str, dict[str, float]]
     confusion: list[list[int]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiLabelMetrics(TestMetrics):
-    """Of documents with any number of labels: subset accuracy with its 95 % interval, micro- and macro-F1."""
+class MultiLabelEvaluation(Evaluation):
+    """Of documents with any number of labels: see `MultiLabelMetrics`; the rest as of `SingleLabelEvaluation`."""
 
     accuracy: float
     interval: list[float]
     micro_f1: float
     macro_f1: float
     unknown_label: int
-    classes: dict[str, ClassMetrics]
+    classes: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionMetrics(TestMetrics):
-    """Of documents with a target: RMSE, MAE, R², and the RMSE of always predicting the mean."""
+class RegressionEvaluation(Evaluation):
+    """Of documents with a target: see `RegressionMetrics`."""
 
     rmse: float
     mae: float
@@ -79,19 +71,14 @@ class RegressionMetrics(TestMetrics):
     rmse_of_mean: float
 
 
-def test_metrics_from_dict(values: Mapping[str, Any]) -> TestMetrics:
-    """The metrics that `to_dict` gave, of whichever task."""
+def evaluation_from_dict(values: Mapping[str, Any]) -> Evaluation:
+    """The evaluation that `to_dict` turned into `values`, of whichever task."""
     if "rmse" in values:
-        return RegressionMetrics(**values)
-    classes = {name: ClassMetrics(**figures) for name, figures in values["classes"].items()}
-    kind = MultiLabelMetrics if "micro_f1" in values else SingleLabelMetrics
-    return kind(**{**values, "classes": classes})
+        return RegressionEvaluation(**values)
+    return MultiLabelEvaluation(**values) if "micro_f1" in values else SingleLabelEvaluation(**values)
 
 
-test_metrics_from_dict.__test__ = False  # type: ignore[attr-defined]  # pytest: this is no test
-
-
-def metrics_of_run(dataset: Dataset, run: str, batch: int, kind: str, labels: Sequence[str]) -> TestMetrics | None:
+def metrics_of_run(dataset: Dataset, run: str, batch: int, kind: str, labels: Sequence[str]) -> Evaluation | None:
     """Metrics of a run's predictions for the snapshot `batch`; None if there are none.
 
     `kind` is that of the bundle's task, `labels` are the bundle's.
@@ -110,15 +97,16 @@ def predictions(dataset: Dataset, run: str, batch: int, columns: list[str]) -> I
         yield rows.filter(pc.equal(rows["snapshot"], batch)).select(columns)
 
 
-def regression_metrics(batches: Sequence[pa.RecordBatch]) -> RegressionMetrics | None:
+def regression_metrics(batches: Sequence[pa.RecordBatch]) -> RegressionEvaluation | None:
     """Of rows (target, predicted value)."""
     if not sum(rows.num_rows for rows in batches):
         return None
     true, predicted = (np.concatenate([rows.column(index).to_numpy() for rows in batches]) for index in (0, 1))
-    return RegressionMetrics(documents=len(true), **metrics.regression(true, predicted))
+    values: dict[str, Any] = RegressionMetrics.of(true, predicted).to_dict()
+    return RegressionEvaluation(documents=len(true), **values)
 
 
-def single_label_metrics(pairs: Iterable[tuple[Sequence[str], str]], labels: Sequence[str]) -> SingleLabelMetrics:
+def single_label_metrics(pairs: Iterable[tuple[Sequence[str], str]], labels: Sequence[str]) -> SingleLabelEvaluation:
     """Of (true labels, predicted label): a document's first label counts; one that is not in `labels` is wrong."""
     counts = Counter((true[0], predicted) for true, predicted in pairs)
     names = sorted({*labels, *(label for label, _ in counts)})
@@ -129,16 +117,12 @@ def single_label_metrics(pairs: Iterable[tuple[Sequence[str], str]], labels: Seq
         predicted[index[answer]] += number
         hits[index[label]] += number if label == answer else 0
     unknown = [index[name] for name in names if name not in set(labels)]
-    documents, occurs = int(true.sum()), true + predicted > 0
-    f1 = metrics.of_counts(hits, predicted, true)["f1"]
-    return SingleLabelMetrics(
-        accuracy=metrics.share(int(hits.sum()), documents),
-        interval=list(metrics.wilson(int(hits.sum()), documents)),
-        macro_f1=float(f1[occurs].mean()) if occurs.any() else 0.0,
-        majority=metrics.share(int(true.max(initial=0)), documents),
-        documents=documents,
+    values: dict[str, Any] = SingleLabelMetrics.of_counts(hits, predicted, true).to_dict()
+    return SingleLabelEvaluation(
+        **values,
+        documents=int(true.sum()),
         unknown_label=int(true[unknown].sum()),
-        classes=_per_class(names, hits, predicted, true),
+        classes=ClassScores.of_counts(hits, predicted, true).to_dict(names),
         confusion=_confusion(counts, index) if len(names) <= MOST_CONFUSION_CLASSES else None,
     )
 
@@ -152,7 +136,7 @@ def _confusion(counts: Mapping[tuple[str, str], int], index: Mapping[str, int]) 
 
 def multi_label_metrics(
     pairs: Iterable[tuple[Sequence[str], Sequence[str]]], labels: Sequence[str]
-) -> MultiLabelMetrics:
+) -> MultiLabelEvaluation:
     """Of (true labels, predicted labels): a true label that is not in `labels` is never found."""
     hits: Counter[str] = Counter()
     given: Counter[str] = Counter()
@@ -168,17 +152,10 @@ def multi_label_metrics(
         unknown += not wanted <= set(labels)
     names = sorted({*labels, *true})
     counts = [np.array([counter[name] for name in names]) for counter in (hits, given, true)]
-    return MultiLabelMetrics(
-        **metrics.multi_label(*counts, exact=exact, documents=documents),
+    values: dict[str, Any] = MultiLabelMetrics.of_counts(*counts, exact=exact, documents=documents).to_dict()
+    return MultiLabelEvaluation(
+        **values,
         documents=documents,
         unknown_label=unknown,
-        classes=_per_class(names, *counts),
+        classes=ClassScores.of_counts(*counts).to_dict(names),
     )
-
-
-def _per_class(names: Sequence[str], hits: Any, predicted: Any, true: Any) -> dict[str, ClassMetrics]:
-    columns = metrics.of_counts(hits, predicted, true)
-    return {
-        name: ClassMetrics(**{metric: float(values[number]) for metric, values in columns.items()})
-        for number, name in enumerate(names)
-    }

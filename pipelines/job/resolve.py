@@ -1,11 +1,11 @@
 """From a configuration to what stages are given: a data set, and settings of their own types."""
 
 from dataclasses import replace
-from typing import Any
 
 from pyspark.sql import SparkSession
 
 from models.bundles.bundle import ENSEMBLE
+from models.bundles.manifest import Manifest
 from pipelines.config import Config, Names, members
 from pipelines.evaluation.bundle_scoring import tokenizer_options
 from pipelines.lakehouse.dataset import Dataset, open_dataset
@@ -74,7 +74,7 @@ def bundle_models() -> tuple[str, ...]:
     return (*members("model"), ENSEMBLE)
 
 
-def with_features_of(manifest: dict[str, Any], config: Config) -> Config:
+def with_features_of(manifest: Manifest, config: Config) -> Config:
     """The configuration with the feature set that a bundle was trained on, from the bundle's manifest."""
-    names = Names(config.names.source, manifest["features"]["name"], manifest["model"])
-    return replace(config, features=tokenizer_options(manifest["features"]), names=names)
+    names = Names(config.names.source, str(manifest.features["name"]), manifest.model)
+    return replace(config, features=tokenizer_options(manifest), names=names)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
@@ -21,6 +20,7 @@ from models.ranks.process_group import GRACE_S
 from models.storage import files
 from models.training import checkpoint
 from models.training.entrypoint import fit
+from models.training.figures import TrainingFigures
 from models.training.task import Task
 from pipelines.console.progress import print_message
 from pipelines.errors import UserError
@@ -42,7 +42,7 @@ class LaunchResult:
         launching: the seconds of the last launch outside the ranks' own: TorchDistributor starts four processes a rank.
     """
 
-    figures: dict[str, Any]
+    figures: TrainingFigures
     failures: int
     launching: float
 
@@ -68,7 +68,7 @@ def launch(spark: SparkSession, task: Task) -> LaunchResult:
             previous = failure
             _prepare_relaunch(task, failure, failures + 1)
         else:
-            return LaunchResult(figures, failures, launching=time.monotonic() - began - figures["seconds"])
+            return LaunchResult(figures, failures, launching=time.monotonic() - began - figures.seconds)
     raise AssertionError("unreachable")
 
 
@@ -80,7 +80,7 @@ def _prepare_relaunch(task: Task, failure: RankFailure, failures: int) -> None:
     print_message(f"train: launching again from step {step} ({failures} of {task.train.max_failures} times)")
 
 
-def _launch_attempt(spark: SparkSession, task: Task) -> dict[str, Any]:
+def _launch_attempt(spark: SparkSession, task: Task) -> TrainingFigures:
     """Launch all ranks once and return their figures.
 
     Raises:
@@ -91,7 +91,7 @@ def _launch_attempt(spark: SparkSession, task: Task) -> dict[str, Any]:
     # Not `local_mode`: in it all ranks share one result file, and a failed rank goes unnoticed.
     distributor = TorchDistributor(num_processes=task.train.ranks, local_mode=False, use_gpu=task.train.gpu)
     launch_error: Exception | None = None
-    figures: dict[str, Any] | None = None
+    figures: TrainingFigures | None = None
     try:
         with (
             listen_on_one_address(),
@@ -103,9 +103,9 @@ def _launch_attempt(spark: SparkSession, task: Task) -> dict[str, Any]:
         launch_error = error
     if launch_error and TOO_FEW_SLOTS in str(launch_error):
         raise too_few_slots(spark, task.train.ranks)
-    # The rank's own proof contains its traceback, and Spark's exception does not, so the proofs are read first.
+    # A rank's exit record holds its traceback, and Spark's exception does not: so the records are read first.
     try:
-        exit_records.check(task.proofs, ranks=task.train.ranks)
+        exit_records.check_all_finished(task.exit_folder, ranks=task.train.ranks)
     except RankFailure as failure:
         raise failure from launch_error
     if launch_error:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from pyspark.sql import SparkSession
 
-from models.bundles import architecture, bundle
+from models.bundles import architecture
 from models.dataset import shuffle
-from models.dataset.encoder import Documents, tensors
-from models.dataset.inputs import FIRST
+from models.dataset.encoder import EncodedDocuments, to_inputs
+from models.dataset.inputs import FIRST_TERM
 from models.dataset.ragged import Ragged, Stack
 from models.training.task import Task
 from pipelines.errors import UserError
@@ -33,12 +33,11 @@ def needed_mb(task: Task, terms: int) -> int:
 
     Processes + copies of the weights + cache + decoding + pixels of two buckets + activations of one step's documents.
     """
-    described = {"model": task.model, "options": task.options, "labels": task.labels, "task": {"kind": task.kind}}
-    model = bundle.sketch(described, terms=terms)
+    model = architecture.build_without_memory(task.model, task.options, terms=terms, classes=task.outputs)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
     documents = -(-task.train.batch // (task.train.ranks * task.train.accumulate))
-    reads = architecture.reads(task.model, task.options)
-    bucket = -(-task.documents // (task.train.shuffle_buckets or shuffle.buckets(task.documents)))
+    reads = architecture.input_spec(task.model, task.options)
+    bucket = -(-task.documents // (task.train.shuffle_buckets or shuffle.default_buckets(task.documents)))
     pixels = 2 * bucket * math.prod(reads.image) / 2**20 if reads.image else 0.0
     activations = TEMPORARIES * documents * saved_mb(task)
     return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + DECODING_MB + pixels + activations)
@@ -50,9 +49,9 @@ def saved_mb(task: Task) -> float:
     Measured on a model with a vocabulary of one term, so that its weights are small.
     """
     model = architecture.build(task.model, task.options, terms=1, classes=task.outputs)
-    reads = architecture.reads(task.model, task.options)
+    reads = architecture.input_spec(task.model, task.options)
     bags = Ragged((np.zeros(LONG_BAG, np.int64), np.ones(LONG_BAG, np.float32)), np.array([0, LONG_BAG]))
-    words = Ragged((np.full(reads.length, FIRST),), np.array([0, reads.length]))
+    words = Ragged((np.full(reads.length, FIRST_TERM),), np.array([0, reads.length]))
     image = Stack(np.zeros((1, *(reads.image or (1, 1, 1))), np.uint8))
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     saved: dict[int, int] = {}  # bytes by address
@@ -64,7 +63,7 @@ def saved_mb(task: Task) -> float:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
-        outputs = model(tensors(Documents(bags, words if reads.length else None, image)))
+        outputs = model(to_inputs(EncodedDocuments(bags, words if reads.length else None, image)))
     # While the outputs live, so do the tensors saved for them: no address was counted for two tensors.
     assert outputs.requires_grad
     return sum(saved.values()) / 2**20

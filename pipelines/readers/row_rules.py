@@ -95,7 +95,7 @@ def _image_problem(content: bytes, rules: RowRules) -> str | None:
 
     if len(content) > rules.max_bytes:
         return f"over source.max_bytes={rules.max_bytes}"
-    return images.problem(content)
+    return images.find_problem(content)
 
 
 def _text_problem(text: object, rules: RowRules) -> str | None:

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 from models.bundles import manifest, weights
 from models.bundles.bundle import Bundle, Ensemble
 from models.dataset import vocabulary
-from models.dataset.index import needed, stored
+from models.dataset.feature_reader import columns_for, stored_documents
 from models.storage import files
-from models.training import metrics
+from models.training.metrics import mcnemar_p_value
 from pipelines.errors import UserError
 from pipelines.evaluation.bundle_scoring import load_bundle
 from pipelines.evaluation.comparison_table import Difference, TrainingRow
-from pipelines.evaluation.prediction_metrics import MultiLabelMetrics, SingleLabelMetrics, predictions
+from pipelines.evaluation.prediction_metrics import MultiLabelEvaluation, SingleLabelEvaluation, predictions
 from pipelines.lakehouse.dataset import Dataset, Snapshot
 from pipelines.lakehouse.parquet_scan import read_rows
 from pipelines.tracking.reports import TrainingReport
@@ -46,7 +46,7 @@ def training_row(
     assert report.metrics
     assert report.train
     tested = report.metrics.test
-    if not isinstance(tested, SingleLabelMetrics | MultiLabelMetrics):
+    if not isinstance(tested, SingleLabelEvaluation | MultiLabelEvaluation):
         raise UserError("there is no labelled test document to compare models on: see split.test")
     bundle = load_bundle(report.bundle, models)
     return TrainingRow(
@@ -68,7 +68,7 @@ def training_row(
 
 def scored_per_second(dataset: Dataset, snapshot: Snapshot, bundle: Bundle | Ensemble) -> float:
     """Test documents a second that a bundle scores in one process, from decoded rows; the better of two passes."""
-    columns = ["split", *needed(bundle.reads)]
+    columns = ["split", *columns_for(bundle.input_spec)]
     for path in dataset.features.paths(last=snapshot.batch):
         for rows in read_rows(path, columns, last=snapshot.batch):
             tests = rows.filter(pc.equal(rows["split"], "test")).slice(0, SAMPLE)
@@ -79,7 +79,7 @@ def scored_per_second(dataset: Dataset, snapshot: Snapshot, bundle: Bundle | Ens
 
 def _seconds_to_score(bundle: Bundle | Ensemble, tests: Any) -> float:
     began = time.perf_counter()
-    bundle.score(stored(tests))
+    bundle.score(stored_documents(tests))
     return time.perf_counter() - began
 
 
@@ -89,7 +89,7 @@ def compare_pairs(dataset: Dataset, snapshot: Snapshot, rows: Sequence[TrainingR
     pairs = []
     for one, other in itertools.combinations(correct, 2):
         only = len(correct[one] - correct[other]), len(correct[other] - correct[one])
-        pairs.append(Difference(one, other, *only, metrics.mcnemar(*only)))
+        pairs.append(Difference(one, other, *only, mcnemar_p_value(*only)))
     return holm_correction(pairs)
 
 

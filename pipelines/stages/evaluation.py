@@ -4,15 +4,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.dataset.index import needed, stored
+from models.bundles.manifest import Manifest
+from models.dataset.feature_reader import columns_for, stored_documents
 from pipelines.console.progress import spark_progress
 from pipelines.evaluation import bundle_scoring
-from pipelines.evaluation.prediction_metrics import TestMetrics, metrics_of_run
+from pipelines.evaluation.prediction_metrics import Evaluation, metrics_of_run
 from pipelines.lakehouse import parquet_writer
 from pipelines.lakehouse.dataset import Dataset, Snapshot
 from pipelines.lakehouse.parquet_scan import assigned_paths, distribute, read_rows
@@ -24,17 +24,17 @@ class EvaluatedBundle:
     """A bundle to evaluate: its folder, its manifest, its name in the data set, and the models that it may hold."""
 
     folder: str
-    manifest: dict[str, Any]
+    manifest: Manifest
     run: str
     models: tuple[str, ...]
 
 
-def name_bundle(dataset: Dataset, folder: str, manifest: dict[str, Any]) -> str:
+def name_bundle(dataset: Dataset, folder: str, manifest: Manifest) -> str:
     """A bundle's name in this data set: its run's if it was trained here, else with a digest of its manifest."""
     parent, _, name = folder.rpartition("/")
     if parent == dataset.bundles_folder:
         return name
-    return f"{name}-{hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:8]}"
+    return f"{name}-{hashlib.sha256(json.dumps(manifest.to_dict(), sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def is_evaluated(dataset: Dataset, run: str, snapshot: Snapshot) -> bool:
@@ -42,7 +42,7 @@ def is_evaluated(dataset: Dataset, run: str, snapshot: Snapshot) -> bool:
     return dataset.predictions.last_batch(f"{run}/{snapshot.batch}") > 0
 
 
-def evaluate_bundle(dataset: Dataset, bundle: EvaluatedBundle, snapshot: Snapshot) -> TestMetrics | None:
+def evaluate_bundle(dataset: Dataset, bundle: EvaluatedBundle, snapshot: Snapshot) -> Evaluation | None:
     """Predict a snapshot's labelled test documents (or those with a target) into `predictions`, unless that is done.
 
     Returns:
@@ -56,9 +56,7 @@ def evaluate_bundle(dataset: Dataset, bundle: EvaluatedBundle, snapshot: Snapsho
             worker = parquet_writer.chain_workers(predict, parquet_writer.table_sink(target))
             written = parquet_writer.run_writers(distribute(dataset.session, paths), worker)
             dataset.predictions.commit(bundle.run, written, transaction=(f"{bundle.run}/{snapshot.batch}", 1))
-    return metrics_of_run(
-        dataset, bundle.run, snapshot.batch, bundle.manifest["task"]["kind"], bundle.manifest["labels"]
-    )
+    return metrics_of_run(dataset, bundle.run, snapshot.batch, bundle.manifest.task.kind, bundle.manifest.labels)
 
 
 def predict_files(bundle: EvaluatedBundle, snapshot: int, paths: list[str], columns: pa.Schema) -> Worker:
@@ -67,18 +65,18 @@ def predict_files(bundle: EvaluatedBundle, snapshot: int, paths: list[str], colu
 
     def work(indices: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model = bundle_scoring.cached_bundle(folder, models)
-        wanted = ["id", "split", "labels", "target", *needed(model.reads)]
+        wanted = ["id", "split", "labels", "target", *columns_for(model.input_spec)]
         for path in assigned_paths(indices, paths):
             for rows in read_rows(path, wanted, last=snapshot):
                 labelled = pc.greater(pc.list_value_length(rows["labels"]), 0)
                 known = pc.is_valid(rows["target"]) if model.kind == "target" else labelled
-                if model.reads.image:
+                if model.input_spec.image:
                     known = pc.and_(known, pc.is_valid(rows["content"]))
                 tests = rows.filter(pc.and_(known, pc.equal(rows["split"], "test")))
                 identity = [pa.scalar(run), pa.scalar(snapshot, pa.int64())]
                 repeated = [pa.repeat(value, tests.num_rows) for value in identity]
                 given = [tests[name] for name in ("id", "labels", "target")]
-                answers = bundle_scoring.answer(model, stored(tests)).columns
+                answers = bundle_scoring.answer(model, stored_documents(tests)).columns
                 yield pa.RecordBatch.from_arrays([*repeated, *given, *answers], schema=columns)
 
     return work

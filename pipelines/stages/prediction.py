@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from models.dataset.encoder import Stored
+from models.dataset.encoder import StoredDocuments
 from models.dataset.ragged import Ragged
 from pipelines.console.progress import spark_progress
 from pipelines.errors import UserError
@@ -70,9 +70,11 @@ def score_rows(folder: str, models: tuple[str, ...], options: tokenizer.Options)
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bundle = bundle_scoring.cached_bundle(folder, models)
-        column = "content" if bundle.reads.image else "text"
+        column = "content" if bundle.input_spec.image else "text"
         for batch in batches:
-            missing = pc.if_else(pc.is_null(batch[column]), f"no {'image' if bundle.reads.image else 'text'}", None)
+            missing = pc.if_else(
+                pc.is_null(batch[column]), f"no {'image' if bundle.input_spec.image else 'text'}", None
+            )
             reason = pc.coalesce(batch["reason"], missing)
             readable = pc.is_null(reason)
             answers = bundle_scoring.answer(bundle, _as_stored(batch.filter(readable), options))
@@ -84,12 +86,12 @@ def score_rows(folder: str, models: tuple[str, ...], options: tokenizer.Options)
     return work
 
 
-def _as_stored(rows: pa.RecordBatch, options: tokenizer.Options) -> Stored:
+def _as_stored(rows: pa.RecordBatch, options: tokenizer.Options) -> StoredDocuments:
     """`raw_documents.RAW_DOCUMENT` as a bundle reads it."""
     texts = [normalise_text(text or "") for text in rows["text"].to_pylist()]
     batch = tokenizer.tokenize(texts, options)
     terms = Ragged((batch.term_ids[batch.indices], batch.counts), batch.offsets)
-    return Stored(terms, Ragged((batch.word_positions,), batch.word_offsets), rows["content"])
+    return StoredDocuments(terms, Ragged((batch.word_positions,), batch.word_offsets), rows["content"])
 
 
 def without_truth(source: ConfiguredSource) -> ConfiguredSource:

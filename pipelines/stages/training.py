@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from models.bundles import architecture, manifest
 from models.bundles.bundle import publish
+from models.bundles.manifest import Manifest, TaskDescription
 from models.dataset.vocabulary import FILE as VOCABULARY_FILE
 from models.ranks.exit_records import RankFailure
 from models.storage import files
@@ -139,20 +140,21 @@ def _make_bundle(
     """
     task = prepare_task(dataset, request, settings, snapshot, folder)
     result = launcher.launch(dataset.session, task)
-    figures = result.figures | {"failures": result.failures, "launching": result.launching}
+    figures = result.figures.to_dict() | {"failures": result.failures, "launching": result.launching}
     files.write(f"{folder}/{FIGURES_FILE}", json.dumps(figures).encode())
-    publish(
-        folder,
+    scale = dataclasses.asdict(result.figures.target) if task.kind == "target" else {}
+    bundle = Manifest(
         model=task.model,
         options=task.options,
-        tfidf=task.tfidf,
-        labels=task.labels,
-        task={"kind": task.kind} | (figures["target"] if task.kind == "target" else {}),
+        tfidf=dataclasses.asdict(task.tfidf),
+        labels=[*task.labels],
+        task=TaskDescription(task.kind, **scale),
         documents=task.documents,
         features={"name": settings.feature_set} | dataclasses.asdict(settings.features),
         snapshot={"dataset": settings.dataset} | snapshot.to_dict(),
         train=dataclasses.asdict(task.train),
     )
+    publish(folder, bundle)
 
 
 def prepare_task(
@@ -172,7 +174,7 @@ def prepare_task(
     options: dict[str, Any] = dataclasses.asdict(settings.model_options)
     with spark_progress(session, "train: vocabulary"):
         num_terms = _write_vocabulary(dataset, settings, snapshot, folder)
-        if not num_terms and not architecture.reads(settings.model, options).image:
+        if not num_terms and not architecture.input_spec(settings.model, options).image:
             raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
     StartedRun(settings.to_dict(), settings.shards, snapshot.batch).write(folder)
     task = Task(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from pipelines.evaluation.comparison_table import Difference, ModelRow, TrainingRow
-from pipelines.evaluation.prediction_metrics import TestMetrics, test_metrics_from_dict
+from pipelines.evaluation.prediction_metrics import Evaluation, evaluation_from_dict
 
 DONE, UNCHANGED, FAILED = "done", "unchanged", "failed"
 
@@ -74,7 +74,7 @@ class TrainingMetrics:
     """Metrics of a training on its validation documents and on the test split; None if there were none."""
 
     validation: dict[str, float] | None
-    test: TestMetrics | None
+    test: Evaluation | None
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class TrainingReport(Report):
         typed = {
             "rows": RowCounts(**values["rows"]),
             "metrics": metrics
-            and TrainingMetrics(metrics["validation"], metrics["test"] and test_metrics_from_dict(metrics["test"])),
+            and TrainingMetrics(metrics["validation"], metrics["test"] and evaluation_from_dict(metrics["test"])),
             "train": train and TrainingSummary(**train),
         }
         return cls(**values | typed)
@@ -137,7 +137,7 @@ class EvaluationReport(Report):
     model: str
     source: str
     dataset: str
-    metrics: dict[str, TestMetrics | None]
+    metrics: dict[str, Evaluation | None]
     rows: RowCounts
     snapshot: int
     bundle: str

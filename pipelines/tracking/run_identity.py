@@ -41,7 +41,7 @@ class TrainingSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, without those that may change when a run is resumed."""
-        train = {key: value for key, value in asdict(self.train).items() if key not in task.FREE}
+        train = {key: value for key, value in asdict(self.train).items() if key not in task.CHANGEABLE_ON_RESUME}
         return {
             "dataset": self.dataset,
             "model": {"name": self.model, **asdict(self.model_options)},

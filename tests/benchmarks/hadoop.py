@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from models.dataset.loader import Feed
-from models.ranks.exit_records import Witness
-from models.ranks.process_group import Group
+from models.dataset.bucket_cache import BucketCache
+from models.ranks.process_group import ProcessGroup
+from models.ranks.rank_status import RankStatus
 from models.storage import files
-from models.training.run_context import Work, prepare
+from models.training.run_context import RunContext, prepare
 from pipelines.job import session
 from pipelines.readers.locations import DATA
 from tests.benchmarks.training import prepared, stream
@@ -100,16 +100,16 @@ def reading() -> list[dict[str, Any]]:
     return [*rows, {"ratio": "HDFS to local disk", **spread, "highest": round(max(shares), 3)}]
 
 
-def work(task: Any) -> Work:
+def work(task: Any) -> RunContext:
     """What a rank knows before it trains."""
-    return prepare(task, Group(0, 1), Witness())
+    return prepare(task, ProcessGroup(0, 1), RankStatus())
 
 
-def speed(work: Work) -> float:
+def speed(work: RunContext) -> float:
     """Documents a second of an epoch's batches that nothing is learnt from."""
-    feed = Feed.of(work.feed.reader, buckets=int(work.feed.in_bucket.max()) + 1, cache=0)
+    cache = BucketCache.of(work.cache.reader, buckets=int(work.cache.bucket_of.max()) + 1, capacity=0)
     began = time.monotonic()
-    documents = sum(batch.documents for batch in stream(work, feed))
+    documents = sum(batch.documents for batch in stream(work, cache))
     return documents / (time.monotonic() - began)
 
 

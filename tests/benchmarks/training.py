@@ -20,15 +20,17 @@ import torch
 
 from models.bundles import architecture
 from models.dataset import vocabulary
-from models.dataset.loader import Batch, Feed, Place, Plan, batches
-from models.dataset.tfidf import Options as Weighting
-from models.ranks.exit_records import Witness
-from models.ranks.process_group import Group
+from models.dataset.bucket_cache import BucketCache
+from models.dataset.loader import training_batches
+from models.dataset.micro_batches import Batch
+from models.dataset.sampling import SamplingPlan, ShardAssignment
+from models.dataset.tfidf import Options as TfidfOptions
+from models.ranks.process_group import ProcessGroup
+from models.ranks.rank_status import RankStatus
 from models.training import history
-from models.training.loop import learn
-from models.training.run_context import Work, prepare
+from models.training.run_context import RunContext, prepare
 from models.training.task import Options, Task
-from models.training.trainer import Learner
+from models.training.trainer import Trainer, train_step
 from pipelines.config import CONF, load
 from tests.benchmarks.jobs import submit
 from tests.models.cases import FEATURES
@@ -53,7 +55,7 @@ def prepared(folder: str, source: str = "newsgroups", **train_options: Any) -> T
         model="mlp",
         folder=bundle,
         options=manifest["options"],
-        tfidf=Weighting(**manifest["tfidf"]),
+        tfidf=TfidfOptions(**manifest["tfidf"]),
         train=Options(**settings | train_options),
         progress=False,
     )
@@ -71,16 +73,16 @@ def reading() -> list[dict[str, Any]]:
         shares: dict[str, list[float]] = {"first epoch": [], "cached": [], "no cache": []}
         alone: dict[str, list[float]] = {name: [] for name in shares}
         speeds: list[float] = []
-        work = prepare(task, Group(0, 1), Witness())
-        ready = [batch for _, _, batch in batches(work.feed, _plan(work, 1), work.place)]
+        work = prepare(task, ProcessGroup(0, 1), RankStatus())
+        ready = [batch for _, _, batch in training_batches(work.cache, _plan(work, 1), work.assignment)]
         for _ in range(ROUNDS):
-            for name, feed in _feeds(work).items():
-                seconds = _side_by_side(work, iter(ready), stream(work, feed), feed)
+            for name, cache in _caches(work).items():
+                seconds = _side_by_side(work, iter(ready), stream(work, cache), cache)
                 shares[name].append(seconds[0] / seconds[1])
                 speeds.append(sum(batch.documents for batch in ready) / seconds[0])
-            for name, feed in _feeds(work).items():
+            for name, cache in _caches(work).items():
                 began = time.monotonic()
-                for _batch in stream(work, feed):
+                for _batch in stream(work, cache):
                     pass
                 alone[name].append(time.monotonic() - began)
     rows: list[dict[str, Any]] = [{"from": "memory", "documents_per_second": round(statistics.median(speeds))}]
@@ -91,50 +93,52 @@ def reading() -> list[dict[str, Any]]:
     return rows
 
 
-def _feeds(work: Work) -> dict[str, Feed]:
+def _caches(work: RunContext) -> dict[str, BucketCache]:
     """One with an empty cache, one with a full one, one that has none."""
-    reader, buckets = work.feed.reader, int(work.feed.in_bucket.max()) + 1
-    full, empty, none = (Feed.of(reader, buckets=buckets, cache=size) for size in (1 << 30, 1 << 30, 0))
+    reader, buckets = work.cache.reader, int(work.cache.bucket_of.max()) + 1
+    full, empty, none = (BucketCache.of(reader, buckets=buckets, capacity=size) for size in (1 << 30, 1 << 30, 0))
     for _batch in stream(work, full):
         pass
     return {"first epoch": empty, "cached": full, "no cache": none}
 
 
-def _side_by_side(work: Work, one: Iterator[Batch], other: Iterator[Batch], feed: Feed) -> tuple[float, float]:
-    """Seconds of an epoch's batches and of others of the same documents from a feed, two new models, step by step.
+def _side_by_side(
+    work: RunContext, one: Iterator[Batch], other: Iterator[Batch], cache: BucketCache
+) -> tuple[float, float]:
+    """Seconds of an epoch's batches and of others of the same documents from a cache, two new models, step by step.
 
     The machine's speed changes by more than what is looked for, but seldom within two steps. Where its tables lie in
     memory makes a model up to 4 % faster than another: so each takes every second step of either side. Decoding
-    ahead, in a thread of its own, is to be paid by the feed alone: its turn lasts until no bucket is being read. So
+    ahead, in a thread of its own, is to be paid by the cache alone: its turn lasts until no bucket is being read. So
     it is as if a rank had one core; with an idle second one, decoding costs less.
     """
-    seconds, learners = [0.0, 0.0], [_learner(work), _learner(work)]
+    seconds, trainers = [0.0, 0.0], [_trainer(work), _trainer(work)]
     for step in range(_plan(work, 1).steps):
         for side in (0, 1) if step // 2 % 2 else (1, 0):
-            learner = learners[(side + step) % 2]
+            trainer = trainers[(side + step) % 2]
             began = time.monotonic()
-            learn(work, learner, next((one, other)[side]), step, 1e-3)
+            train_step(work, trainer, next((one, other)[side]), step, 1e-3)
             if side:
-                with feed.lock:
+                with cache.lock:
                     pass
             seconds[side] += time.monotonic() - began
     return seconds[0], seconds[1]
 
 
-def _plan(work: Work, epochs: int) -> Plan:
-    return Plan(np.flatnonzero(~work.held), work.task.train.batch, epochs, 0)
+def _plan(work: RunContext, epochs: int) -> SamplingPlan:
+    return SamplingPlan(np.flatnonzero(~work.validation_mask), work.task.train.batch, epochs, 0)
 
 
-def stream(work: Work, feed: Feed, shards: int = 1) -> Iterator[Batch]:
+def stream(work: RunContext, cache: BucketCache, shards: int = 1) -> Iterator[Batch]:
     """The batches of an epoch."""
-    return (batch for _, _, batch in batches(feed, _plan(work, 1), Place(0, 1, shards)))
+    return (batch for _, _, batch in training_batches(cache, _plan(work, 1), ShardAssignment(0, 1, shards)))
 
 
-def _learner(work: Work) -> Learner:
+def _trainer(work: RunContext) -> Trainer:
     """A new model's."""
     torch.manual_seed(0)
-    terms, classes = work.feed.reader.encoder.terms, len(work.task.labels)
-    return Learner.of(
+    terms, classes = work.cache.reader.encoder.vocabulary_size, len(work.task.labels)
+    return Trainer.of(
         architecture.build("mlp", work.task.options, terms=terms, classes=classes), work.task.train, work.group
     )
 
@@ -142,9 +146,9 @@ def _learner(work: Work) -> Learner:
 STEP = """
 import json, sys, time, torch
 from torch import nn
-from models.training import distributed
-from models.training.gradients import Gradients
-from models.training.optimizers import optimizer
+from models.ranks import process_group
+from models.training.gradients import GradientReducer
+from models.training.optimizers import build_optimizer
 from models.training.task import Options
 rows, width, size, length, sparse, steps = map(int, sys.argv[1:])
 torch.set_num_threads(1)
@@ -152,10 +156,11 @@ class Model(nn.Module):
     def __init__(self):
         super().__init__()
         self.table, self.layer = nn.EmbeddingBag(rows, width, mode="sum"), nn.Linear(width, 20)
-with distributed.join(timeout_s=60) as group:
+with process_group.join(timeout_s=60) as group:
     torch.manual_seed(group.rank)
     model = Model()
-    gradients, descent = Gradients(model, group, sparse=bool(sparse)), optimizer(Options(), model.parameters())
+    gradients = GradientReducer(model, group, sparse=bool(sparse))
+    optimizer = build_optimizer(Options(), model.parameters())
     seconds = []
     for step in range(steps):
         places = (torch.rand(size // group.size * length) ** 3 * rows).long()
@@ -165,9 +170,9 @@ with distributed.join(timeout_s=60) as group:
         nn.functional.cross_entropy(model.layer(bags), torch.zeros(len(bags), dtype=int)).backward()
         gradients.collect()
         middle = time.perf_counter()
-        gradients.sync(torch.tensor(0.0))
+        gradients.reduce(torch.tensor(0.0))
         after = time.perf_counter()
-        descent.step()
+        optimizer.step()
         seconds.append((middle - began, after - middle, time.perf_counter() - after))
     if not group.rank:
         print(json.dumps([1000 * sorted(part)[len(part) // 2] for part in zip(*seconds[2:])]))
@@ -242,12 +247,12 @@ def scaling() -> list[dict[str, Any]]:
 def _sharded(task: Task) -> list[dict[str, Any]]:
     """The speed of several shards on one rank against one shard's."""
     torch.set_num_threads(1)
-    work = prepare(task, Group(0, 1), Witness())
-    feed = _feeds(work)["cached"]
+    work = prepare(task, ProcessGroup(0, 1), RankStatus())
+    cache = _caches(work)["cached"]
     ratios: dict[int, list[float]] = {2: [], 4: [], 8: []}
     for _ in range(ROUNDS):
         for shards, found in ratios.items():
-            seconds = _side_by_side(work, stream(work, feed), stream(work, feed, shards), feed)
+            seconds = _side_by_side(work, stream(work, cache), stream(work, cache, shards), cache)
             found.append(seconds[0] / seconds[1])
     return [
         {"shards on one rank": shards, "speed against one shard": round(statistics.median(found), 3)}

@@ -1,5 +1,6 @@
-"""Small feature files, vocabularies and tasks, made without Spark."""
+"""Small feature files, vocabularies, tasks and bundles, made without Spark."""
 
+import dataclasses
 import io
 import json
 from collections import Counter
@@ -13,22 +14,23 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from models.bundles import architecture, bundle, manifest, weights
+from models.bundles import architecture, bundle, weights
+from models.bundles.manifest import FILE, Manifest, TaskDescription, digest
 from models.dataset import vocabulary
-from models.dataset.encoder import Stored
+from models.dataset.encoder import StoredDocuments
 from models.dataset.index import Index
 from models.dataset.ragged import Ragged
-from models.dataset.tfidf import Options as Weighting
-from models.ranks import exit_records
-from models.ranks.process_group import Group
-from models.training.run_context import Work, prepare
+from models.dataset.tfidf import Options as TfidfOptions
+from models.ranks.process_group import ProcessGroup
+from models.ranks.rank_status import RankStatus
+from models.training.run_context import RunContext, prepare
 from models.training.task import Options, Task
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
 LABELS = ["air", "land", "sea"]
 TERMS = 40
-# Ids as they come from a hash: of either sign, and in another order than the terms.
+# Ids as a hash gives them: of either sign, and in another order than the terms.
 IDS = np.random.default_rng(5).integers(-(2**63), 2**63, TERMS, dtype=np.int64).tolist()
 FEATURES = pa.schema(
     {
@@ -49,10 +51,18 @@ FEATURES = pa.schema(
 def row(
     key: int, terms: dict[int, int], labels: Sequence[str] = ("air",), *, split: str = "train", batch: int = 1
 ) -> dict[str, Any]:
-    """One row of a feature file."""
-    found = {"terms": list(terms), "counts": list(terms.values()), "sequence": list(range(len(terms)))}
-    found |= {"content": image(key % 1000)}
-    return {"batch": batch, "key": key, "id": f"#{key}", "split": split, "labels": list(labels), **found}
+    """One row of a feature file: a document with these terms and their counts."""
+    return {
+        "batch": batch,
+        "key": key,
+        "id": f"#{key}",
+        "split": split,
+        "labels": list(labels),
+        "terms": list(terms),
+        "counts": list(terms.values()),
+        "sequence": list(range(len(terms))),
+        "content": image(key % 1000),
+    }
 
 
 def corpus(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
@@ -63,7 +73,7 @@ def corpus(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
         kind = number % len(LABELS)
         own = random.integers(kind * 10, kind * 10 + 10, 4).tolist()
         common = random.integers(30, TERMS, 3).tolist()
-        terms = {IDS[place]: int(random.integers(1, 5)) for place in own + common} | {number: 1}
+        terms = {IDS[position]: int(random.integers(1, 5)) for position in own + common} | {number: 1}
         key = int(random.integers(-(2**63), 2**63, dtype=np.int64))
         sequence = random.permutation(np.repeat(np.arange(len(terms)), list(terms.values()))).tolist()
         rows.append(row(key, terms, LABELS[kind : kind + 1]) | {"sequence": sequence})
@@ -71,7 +81,7 @@ def corpus(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def image(number: int) -> bytes:
-    """A file of 8 x 8 random pixels."""
+    """A PNG file of 8 x 8 random pixels."""
     content = io.BytesIO()
     Image.fromarray(np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8)).save(content, "PNG")
     return content.getvalue()
@@ -85,11 +95,10 @@ def write_features(path: Path, rows: Sequence[dict[str, Any]], *, row_group: int
 
 
 def write_vocabulary(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """A bundle's vocabulary: all `IDS`, with their frequencies in `rows`."""
+    """A bundle's vocabulary: all of `IDS`, with their document frequencies in `rows`."""
     df = Counter(term for document in rows for term in document["terms"])
-    table = pa.table(
-        {"term": [f"t{place:02}" for place in range(TERMS)], "id": IDS, "df": [max(1, df[term]) for term in IDS]}
-    )
+    names = [f"t{number:02}" for number in range(TERMS)]
+    table = pa.table({"term": names, "id": IDS, "df": [max(1, df[term]) for term in IDS]})
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / vocabulary.FILE)
 
@@ -117,13 +126,13 @@ def make_task(
     )
 
 
-def labelled(keys: Any, labels: Any, published: Any = None) -> Index:
-    """An index of documents that lie nowhere."""
+def make_index(keys: Any, labels: Any, published: Any = None) -> Index:
+    """An index of documents that are stored nowhere."""
     count = len(keys)
     return Index(
         key=np.asarray(keys, dtype=np.int64),
         label=np.asarray(labels, dtype=np.int64),
-        marks=np.zeros((count, 0), dtype=np.bool_),
+        multi_hot=np.zeros((count, 0), dtype=np.bool_),
         target=np.zeros(count, dtype=np.float64),
         published=np.zeros(count, dtype=np.bool_) if published is None else np.asarray(published),
         length=np.zeros(count, dtype=np.int32),
@@ -132,13 +141,13 @@ def labelled(keys: Any, labels: Any, published: Any = None) -> Index:
     )
 
 
-def work_of(task: Task) -> Work:
-    """What one rank alone prepares for a task."""
-    return prepare(task, Group(0, 1), exit_records.Witness())
+def make_context(task: Task) -> RunContext:
+    """What a single rank prepares for a task."""
+    return prepare(task, ProcessGroup(0, 1), RankStatus())
 
 
 def make_bundle(folder: Path, model: str, options: dict[str, Any]) -> Path:
-    """A bundle with random weights, those for the padding too."""
+    """A bundle with random weights, those of the padding included."""
     rows = corpus(30)
     write_vocabulary(folder, rows)
     torch.manual_seed(3)
@@ -147,43 +156,44 @@ def make_bundle(folder: Path, model: str, options: dict[str, Any]) -> Path:
         for parameter in built.parameters():
             parameter.normal_(std=parameter.shape[-1] ** -0.5)  # so that outputs neither vanish nor saturate
     weights.save(str(folder), built)
-    seal(folder, model=model, options=options, documents=len(rows))
+    publish(folder, model=model, options=options, documents=len(rows))
     return folder
 
 
-def seal(folder: Path, *, model: str, options: dict[str, Any], documents: int) -> None:
-    """Write the model.json that fits the other files."""
-    bundle.publish(
-        str(folder),
+def publish(folder: Path, *, model: str, options: dict[str, Any], documents: int) -> Manifest:
+    """Write the model.json that fits the folder's other files."""
+    manifest = Manifest(
         model=model,
         options=options,
-        tfidf=Weighting(),
+        tfidf=dataclasses.asdict(TfidfOptions()),
         labels=LABELS,
-        task={"kind": "label"},
+        task=TaskDescription("label"),
         documents=documents,
         features={"name": "words"},
         snapshot={"batch": 1},
         train={},
     )
+    return bundle.publish(str(folder), manifest)
 
 
-def change(folder: Path, **values: Any) -> None:
-    """Change model.json as an attacker would: with digests that fit the other files again."""
-    path = folder / manifest.FILE
+def forge_manifest(folder: Path, **values: Any) -> None:
+    """Change model.json as an attacker would, with digests that fit the other files again."""
+    path = folder / FILE
     content = json.loads(path.read_text())
-    digests = {name: manifest.digest((folder / name).read_bytes()) for name in (vocabulary.FILE, weights.FILE)}
+    digests = {name: digest((folder / name).read_bytes()) for name in (vocabulary.FILE, weights.FILE)}
     path.write_text(json.dumps(content | {"digests": digests} | values))
 
 
-def stored_of(rows: Iterable[dict[str, Any]]) -> Stored:
+def stored_of(rows: Iterable[dict[str, Any]]) -> StoredDocuments:
     """The documents `rows`, as `Bundle.score` takes them."""
     rows = list(rows)
     terms = ragged([document["terms"] for document in rows], [document["counts"] for document in rows])
     sequence = ragged([document["sequence"] for document in rows])
-    return Stored(terms, sequence, pa.array([document.get("content", image(0)) for document in rows], pa.binary()))
+    images = pa.array([document.get("content", image(0)) for document in rows], pa.binary())
+    return StoredDocuments(terms, sequence, images)
 
 
 def ragged(*columns: Sequence[Sequence[Any]], kind: Any = np.int64) -> Ragged:
-    """Rows of equal lengths in each of the `columns`."""
+    """Rows that have the same lengths in each of the `columns`."""
     offsets = np.cumsum([0] + [len(row) for row in columns[0]])
     return Ragged(tuple(np.array([v for row in column for v in row], dtype=kind) for column in columns), offsets)

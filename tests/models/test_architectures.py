@@ -1,4 +1,4 @@
-"""Each layer against plain NumPy, and padding, which never changes a result."""
+"""Each architecture computes what plain NumPy does by its formulas, and padding never changes a result."""
 
 import dataclasses
 from typing import Any
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models import attention, rnn, textcnn, transformer
-from models.dataset.encoder import padded
-from models.dataset.inputs import FIRST, PADDING, UNKNOWN, Inputs, Words
+from models.dataset.encoder import pad_words
+from models.dataset.inputs import FIRST_TERM, PADDING, UNKNOWN, Bags, Inputs, Words
 from models.parts import layers
 from pipelines import config
 from tests.models.cases import MODELS, TERMS, ragged
 
 Floats = NDArray[np.float64]
 SEQUENCES = [[2, 3, 4, 5, 6, 7, 3], [8, 2, 2], [9], [4, 4, 5, 10, 3, 2, 6]]
-READERS = [name for name in MODELS if "words" in config.component("model", name).READS]
+WORD_MODELS = [name for name in MODELS if "words" in config.component("model", name).READS]
 
 
 def words(sequences: list[list[int]] = SEQUENCES) -> Words:
-    return padded(ragged(sequences))
+    return pad_words(ragged(sequences))
 
 
-def numbers(tensor: Tensor) -> Floats:
+def to_numpy(tensor: Tensor) -> Floats:
     return tensor.detach().double().numpy()
 
 
 def linear(layer: nn.Linear, values: Floats) -> Floats:
-    result: Floats = values @ numbers(layer.weight).T + (numbers(layer.bias) if layer.bias is not None else 0)
+    result: Floats = values @ to_numpy(layer.weight).T + (to_numpy(layer.bias) if layer.bias is not None else 0)
     return result
 
 
@@ -46,57 +46,58 @@ def sigmoid(values: Floats) -> Floats:
 
 
 def attended(layer: attention.SelfAttention, values: Floats) -> Floats:
-    """softmax(Q Kᵀ / √d) V of one document without padding, head by head."""
+    """softmax(Q Kᵀ / √D) V of one document without padding, head by head."""
     width = values.shape[1]
-    queries, keys, found = np.split(linear(layer.project, values), 3, axis=1)
+    queries, keys, mixed = np.split(linear(layer.project, values), 3, axis=1)
     size = width // layer.heads
     heads = []
     for start in range(0, width, size):
         part = slice(start, start + size)
-        heads.append(softmax(queries[:, part] @ keys[:, part].T / np.sqrt(size)) @ found[:, part])
+        heads.append(softmax(queries[:, part] @ keys[:, part].T / np.sqrt(size)) @ mixed[:, part])
     return linear(layer.output, np.concatenate(heads, 1))
 
 
-def both(values: Floats) -> Floats:
+def pool(values: Floats) -> Floats:
+    """Maximum and mean over the words."""
     return np.concatenate([values.max(0), values.mean(0)])
 
 
-def test_attention(random: None) -> None:
+def test_attention_equals_its_formula(seeded: None) -> None:
     layer = attention.SelfAttention(12, 3)
     vectors = torch.randn(4, 7, 12)
-    found = numbers(layer(vectors, words().mask_BT))
+    outputs = to_numpy(layer(vectors, words().mask_BT))
     for number, sequence in enumerate(SEQUENCES):
-        own = numbers(vectors[number, : len(sequence)])
-        np.testing.assert_allclose(found[number, : len(sequence)], attended(layer, own), rtol=1e-4, atol=1e-6)
+        own = to_numpy(vectors[number, : len(sequence)])
+        np.testing.assert_allclose(outputs[number, : len(sequence)], attended(layer, own), rtol=1e-4, atol=1e-6)
 
 
-def test_pooling(random: None) -> None:
+def test_pooling_ignores_padding(seeded: None) -> None:
     values = torch.randn(4, 7, 5)
     mask = words().mask_BT
-    found = torch.cat([layers.highest(values, mask), layers.mean(values, mask)], 1)
+    pooled = torch.cat([layers.masked_max(values, mask), layers.masked_mean(values, mask)], 1)
     for number, sequence in enumerate(SEQUENCES):
-        np.testing.assert_allclose(numbers(found)[number], both(numbers(values[number, : len(sequence)])), rtol=1e-5)
+        np.testing.assert_allclose(to_numpy(pooled)[number], pool(to_numpy(values[number, : len(sequence)])), rtol=1e-5)
 
 
-def test_textcnn(random: None) -> None:
+def test_textcnn_equals_its_formula(seeded: None) -> None:
     model = textcnn.Model(textcnn.Options(embedding=6, filters=4, widths=[1, 3]), terms=TERMS, classes=3).eval()
-    scores = numbers(model(Inputs(words=words())))
+    scores = to_numpy(model(Inputs(words=words())))
     for number, sequence in enumerate(SEQUENCES):
         pooled = []
-        for convolve in model.convolutions:
-            weight, bias = numbers(convolve.weight), numbers(convolve.bias)
+        for convolution in model.convolutions:
+            weight, bias = to_numpy(convolution.weight), to_numpy(convolution.bias)
             reach = weight.shape[2] // 2
-            table = np.pad(numbers(model.vectors.table.weight)[sequence], ((reach, reach), (0, 0)))
+            table = np.pad(to_numpy(model.vectors.table.weight)[sequence], ((reach, reach), (0, 0)))
             windows = [table[start : start + weight.shape[2]] for start in range(len(sequence))]
             steps = [np.einsum("we,few->f", window, weight) + bias for window in windows]
             pooled.append(np.maximum(np.max(steps, 0), 0))
         np.testing.assert_allclose(scores[number], linear(model.output, np.concatenate(pooled)), rtol=1e-4, atol=1e-5)
 
 
-def stepped(cell: str, cells: nn.RNNBase, values: Floats) -> Floats:
-    """The states of one direction, by the formulas of torch.nn's documentation."""
+def run_cell(cell: str, cells: nn.RNNBase, values: Floats) -> Floats:
+    """The states of one direction, by the formulas in torch.nn's documentation."""
     from_input, from_state, of_input, of_state = (
-        numbers(getattr(cells, f"{name}_l0")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        to_numpy(getattr(cells, f"{name}_l0")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     state = carried = np.zeros(from_state.shape[1])
     states = []
@@ -117,47 +118,48 @@ def stepped(cell: str, cells: nn.RNNBase, values: Floats) -> Floats:
 
 
 @pytest.mark.parametrize("cell", rnn.CELLS)
-def test_recurrent_steps(random: None, cell: str) -> None:
+def test_recurrent_layers_equal_their_formulas(seeded: None, cell: str) -> None:
     model = rnn.Model(rnn.Options(embedding=6, hidden=4, cell=cell), terms=TERMS, classes=3).eval()
-    scores = numbers(model(Inputs(words=words())))
+    scores = to_numpy(model(Inputs(words=words())))
     for number, sequence in enumerate(SEQUENCES):
-        values = numbers(model.vectors.table.weight)[sequence]
+        values = to_numpy(model.vectors.table.weight)[sequence]
         one, other = model.cells
-        forwards = stepped(cell, one, values)
-        backwards = stepped(cell, other, values[::-1])[::-1]
-        pooled = both(np.concatenate([forwards, backwards], 1))
+        forwards = run_cell(cell, one, values)
+        backwards = run_cell(cell, other, values[::-1])[::-1]
+        pooled = pool(np.concatenate([forwards, backwards], 1))
         np.testing.assert_allclose(scores[number], linear(model.output, pooled), rtol=1e-4, atol=1e-5)
 
 
-def normalised(layer: nn.LayerNorm, values: Floats) -> Floats:
+def layer_norm(layer: nn.LayerNorm, values: Floats) -> Floats:
     spread = np.sqrt(values.var(1, keepdims=True) + layer.eps)
-    return (values - values.mean(1, keepdims=True)) / spread * numbers(layer.weight) + numbers(layer.bias)
+    return (values - values.mean(1, keepdims=True)) / spread * to_numpy(layer.weight) + to_numpy(layer.bias)
 
 
-def test_a_transformers_layer(random: None) -> None:
+def test_a_transformer_layer_equals_its_formula(seeded: None) -> None:
     layer = transformer.Layer(transformer.Options(embedding=8, n_heads=2, feedforward=5)).eval()
     vectors = torch.randn(4, 7, 8)
-    found = numbers(layer(vectors, words().mask_BT))
+    outputs = to_numpy(layer(vectors, words().mask_BT))
     for number, sequence in enumerate(SEQUENCES):
-        own = numbers(vectors[number, : len(sequence)])
-        own = own + attended(layer.attention, normalised(layer.before_attention, own))
-        inner = torch.from_numpy(linear(layer.dense[0], normalised(layer.before_dense, own)))
-        own = own + linear(layer.dense[2], numbers(nn.functional.gelu(inner)))
-        np.testing.assert_allclose(found[number, : len(sequence)], own, rtol=1e-4, atol=1e-5)
+        own = to_numpy(vectors[number, : len(sequence)])
+        own = own + attended(layer.attention, layer_norm(layer.before_attention, own))
+        inner = torch.from_numpy(linear(layer.dense[0], layer_norm(layer.before_dense, own)))
+        own = own + linear(layer.dense[2], to_numpy(nn.functional.gelu(inner)))
+        np.testing.assert_allclose(outputs[number, : len(sequence)], own, rtol=1e-4, atol=1e-5)
 
 
-def test_sinusoids() -> None:
-    found = transformer.sinusoids(50, 9)
-    assert found.shape == (50, 9)
-    for position, place in [(0, 0), (3, 1), (49, 4), (7, 8)]:
-        angle = position / 10_000 ** ((place - place % 2) / 9)
-        assert found[position, place].item() == pytest.approx(np.cos(angle) if place % 2 else np.sin(angle), abs=1e-5)
+def test_sinusoids_equal_their_formula() -> None:
+    encoding = transformer.sinusoids(50, 9)
+    assert encoding.shape == (50, 9)
+    for position, column in [(0, 0), (3, 1), (49, 4), (7, 8)]:
+        angle = position / 10_000 ** ((column - column % 2) / 9)
+        expected = np.cos(angle) if column % 2 else np.sin(angle)
+        assert encoding[position, column].item() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_padding_never_changes_a_result(random: None, name: str) -> None:
-    """Whatever the padding's own vector holds."""
-    model = built(name).eval()
+@pytest.mark.parametrize("name", WORD_MODELS)
+def test_padding_never_changes_a_result(seeded: None, name: str) -> None:
+    """Not even if the padding has a vector other than zero."""
+    model = build(name).eval()
     with torch.no_grad():
         for table in model.modules():
             if isinstance(table, nn.Embedding):
@@ -168,31 +170,31 @@ def test_padding_never_changes_a_result(random: None, name: str) -> None:
     torch.testing.assert_close(model(inputs(Words(wider, short.lengths_B))), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_order_matters_to_some_and_every_word_to_all(random: None, name: str) -> None:
-    model = built(name).eval()
-    one, other, turned = (model(inputs(words([row]))) for row in ([2, 3, 4, 5], [2, 3, 4, 6], [4, 2, 5, 3]))
+@pytest.mark.parametrize("name", WORD_MODELS)
+def test_every_word_matters_and_except_to_attention_its_position(seeded: None, name: str) -> None:
+    model = build(name).eval()
+    one, other, reordered = (model(inputs(words([row]))) for row in ([2, 3, 4, 5], [2, 3, 4, 6], [4, 2, 5, 3]))
     assert not torch.allclose(one, other)
     if name != "attention":
-        assert not torch.allclose(one, turned)
+        assert not torch.allclose(one, reordered)
 
 
-def test_words_are_dropped_in_training_alone(random: None) -> None:
-    vectors = layers.WordVectors(TERMS, 4, word_dropout=0.5)
-    some = words([[FIRST] * 1000, [FIRST]])
+def test_words_are_dropped_only_in_training(seeded: None) -> None:
+    vectors = layers.WordEmbedding(TERMS, 4, word_dropout=0.5)
+    sequences = words([[FIRST_TERM] * 1000, [FIRST_TERM]])
     unknown = vectors.table.weight[UNKNOWN]
-    dropped = (vectors(some)[0] == unknown).all(1)
+    dropped = (vectors(sequences)[0] == unknown).all(1)
     assert 400 < int(dropped.sum()) < 600
-    assert not vectors(some)[1, 1:].any()
-    assert not (vectors.eval()(some)[0] == unknown).all(1).any()
+    assert not vectors(sequences)[1, 1:].any()
+    assert not (vectors.eval()(sequences)[0] == unknown).all(1).any()
 
 
 @pytest.fixture
-def random() -> None:
+def seeded() -> None:
     torch.manual_seed(4)
 
 
-def built(name: str) -> nn.Module:
+def build(name: str) -> nn.Module:
     module = config.component("model", name)
     small: dict[str, Any] = {"embedding": 8}
     options = dataclasses.replace(module.Options(), **small)
@@ -200,9 +202,7 @@ def built(name: str) -> nn.Module:
     return model
 
 
-def inputs(some: Words) -> Inputs:
-    """With bags of terms beside them that are always the same."""
-    from models.dataset.inputs import Bags
-
-    count = len(some.words_BT)
-    return Inputs(Bags(torch.arange(count), torch.arange(count), torch.ones(count)), some)
+def inputs(sequences: Words) -> Inputs:
+    """The words, with one term for each document in the bags."""
+    count = len(sequences.words_BT)
+    return Inputs(Bags(torch.arange(count), torch.arange(count), torch.ones(count)), sequences)

@@ -5,24 +5,25 @@ import signal
 import time
 from typing import Any
 
+from models.training.figures import TrainingFigures
 from models.training.task import Task
 
 
-def fit(task: Task, fault: str, rank: int, step: int) -> dict[str, Any]:
+def fit(task: Task, fault: str, rank: int, step: int) -> TrainingFigures:
     """`rank.fit`, but rank number `rank` meets with `fault` before it takes step number `step` of this launch."""
     from models.training import entrypoint, loop
 
-    learn, taken = loop.learn, [0]
+    train_step, taken = loop.train_step, [0]
 
-    def learn_faultily(*values: Any) -> float:
+    def train_faultily(*values: Any) -> float:
         taken[0] += 1
         if taken[0] == step and int(os.environ["RANK"]) == rank:
             meet(fault, values[1].model)
         if fault == "slow" and int(os.environ["RANK"]) == rank:
             time.sleep(0.05)
-        return learn(*values)
+        return train_step(*values)
 
-    loop.learn = learn_faultily
+    loop.train_step = train_faultily
     return entrypoint.fit(task)
 
 

@@ -66,7 +66,7 @@ def test_models_are_compared_once(
         for name in ("logistic", "mlp")
     )
     assert (pair["only_one"], pair["only_other"]) == (len(one - other), len(other - one))
-    assert pair["p"] == metrics.mcnemar(len(one - other), len(other - one))
+    assert pair["p"] == metrics.mcnemar_p_value(len(one - other), len(other - one))
     shown = compare.render(report).splitlines()
     assert shown[0].split()[:3] == ["model", "seeds", "accuracy"]
     assert [line.split()[0] for line in shown[1:3]] == ["logistic", "mlp"]
@@ -145,4 +145,6 @@ def test_what_cannot_be_compared_is_refused(
 )
 def test_mcnemar(one: int, other: int, expected: float) -> None:
     """The last two by scipy.stats.binomtest."""
-    assert metrics.mcnemar(one, other) == metrics.mcnemar(other, one) == pytest.approx(expected, rel=1e-3)
+    assert (
+        metrics.mcnemar_p_value(one, other) == metrics.mcnemar_p_value(other, one) == pytest.approx(expected, rel=1e-3)
+    )

@@ -1,4 +1,4 @@
-"""A file that cannot be written whole."""
+"""Files are written atomically."""
 
 import resource
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from models.storage import files
 
 
 @pytest.fixture
-def little_room() -> Iterator[None]:
-    """This process may write files of a thousand bytes."""
+def small_file_limit() -> Iterator[None]:
+    """This process may write files of a thousand bytes at most."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_nothing_is_left_of_it_and_the_old_one_stays(tmp_path: Path, little_room: None) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, small_file_limit: None) -> None:
     files.write(f"{tmp_path}/a", b"old")
     with pytest.raises(OSError, match="File too large"):
         files.write(f"{tmp_path}/a", bytes(10_000))

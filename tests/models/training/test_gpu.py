@@ -1,4 +1,4 @@
-"""With a GPU: what is learnt on it is what is learnt without, and a run that was stopped goes on exactly."""
+"""On a GPU a model learns what it learns on a CPU, and a stopped run goes on exactly."""
 
 import dataclasses
 from pathlib import Path
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def single_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
 
 
 def task_of(folder: Path, name: str, *, dropout: bool, **train: Any) -> Task:
-    options = dataclasses.asdict(architecture.found(name).Options())
+    options = dataclasses.asdict(architecture.find_module(name).Options())
     if not dropout:
         options |= {key: 0.0 for key in options if "dropout" in key}
     settings = {"epochs": 3, "batch": 16, "lr": 0.002, "gpu": True, "patience": 0}
@@ -36,22 +36,26 @@ def losses(task: Task) -> Any:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_losses_are_those_of_a_cpu(tmp_path: Path, name: str) -> None:
-    there, here = (task_of(tmp_path / str(gpu), name, dropout=False, gpu=gpu) for gpu in (True, False))
-    found, expected = fit(there), fit(here)
-    assert losses(there) == pytest.approx(losses(here), rel=2e-3)
-    assert found["validation"]["loss"] == pytest.approx(expected["validation"]["loss"], rel=2e-2)
+def test_losses_equal_those_of_a_cpu(tmp_path: Path, name: str) -> None:
+    on_gpu, on_cpu = (task_of(tmp_path / str(gpu), name, dropout=False, gpu=gpu) for gpu in (True, False))
+    figures, expected = fit(on_gpu), fit(on_cpu)
+    assert losses(on_gpu) == pytest.approx(losses(on_cpu), rel=2e-3)
+    assert figures.validation
+    assert expected.validation
+    assert figures.validation["loss"] == pytest.approx(expected.validation["loss"], rel=2e-2)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
+def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    whole, task = (task_of(tmp_path / place, name, dropout=True, checkpoint_steps=2) for place in ("whole", "stopped"))
-    fit(whole)
+    undisturbed, task = (
+        task_of(tmp_path / folder, name, dropout=True, checkpoint_steps=2) for folder in ("undisturbed", "stopped")
+    )
+    fit(undisturbed)
     stop_at(monkeypatch, task, 6)
-    assert fit(task)["resumed_at"] == 4
-    first, second = ((Path(each.folder) / weights.FILE).read_bytes() for each in (whole, task))
+    assert fit(task).resumed_at == 4
+    first, second = ((Path(each.folder) / weights.FILE).read_bytes() for each in (undisturbed, task))
     assert first == second
 
 

@@ -1,4 +1,4 @@
-"""A run that stopped goes on as if it had not; any number of ranks computes the same."""
+"""A stopped run goes on as if it had not stopped; any number of ranks computes the same."""
 
 import dataclasses
 from pathlib import Path
@@ -21,7 +21,7 @@ ROWS = corpus(64)  # of which 13 are for validation
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def single_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
 
@@ -40,17 +40,17 @@ def weights_of(task: Task) -> bytes:
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, task: Task, step: int) -> None:
-    """Train until before a step."""
-    learn, left = loop.learn, [step]
+    """Train, but stop before this step."""
+    train_step, left = loop.train_step, [step]
 
     def limited(*values: Any) -> float:
         left[0] -= 1
         if not left[0]:
             raise KeyboardInterrupt
-        return learn(*values)
+        return train_step(*values)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "learn", limited)
+        patch.setattr(loop, "train_step", limited)
         with pytest.raises(KeyboardInterrupt):
             fit(task)
 
@@ -58,55 +58,55 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, task: Task, step: int) -> None:
 @pytest.mark.parametrize(
     "settings", [{}, {"optimizer": "sgd", "lr": 0.1, "schedule": "plateau", "cache_gb": 0.0}], ids=str
 )
-def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
+def test_a_stopped_run_ends_with_the_weights_of_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    whole = task_of(tmp_path / "whole", **settings)
-    figures = fit(whole)
-    assert figures["steps"] > 5 * STEPS
-    for stop in (2, 6, STEPS + 1, 2 * STEPS + 3, figures["steps"] - 2, figures["steps"]):
+    undisturbed = task_of(tmp_path / "undisturbed", **settings)
+    figures = fit(undisturbed)
+    assert figures.steps > 5 * STEPS
+    for stop in (2, 6, STEPS + 1, 2 * STEPS + 3, figures.steps - 2, figures.steps):
         task = task_of(tmp_path / str(stop), checkpoint_steps=3, **settings)
         stop_at(monkeypatch, task, stop)
         assert checkpoint.last_step(task.folder) == (stop - 1) // 3 * 3
         again = fit(task)
-        assert again["resumed_at"] == (stop - 1) // 3 * 3
-        assert weights_of(task) == weights_of(whole), stop
-        assert losses(task).tolist() == losses(whole).tolist()
+        assert again.resumed_at == (stop - 1) // 3 * 3
+        assert weights_of(task) == weights_of(undisturbed), stop
+        assert losses(task).tolist() == losses(undisturbed).tolist()
         same = ("steps", "epochs", "loss", "validation", "documents")
-        assert [again[name] for name in same] == [figures[name] for name in same]
+        assert [getattr(again, name) for name in same] == [getattr(figures, name) for name in same]
 
 
-def test_early_stopping_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_stopping_survives_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"epochs": 40, "lr": 0.05, "patience": 2, "schedule": "constant", "refit": False}
-    whole = task_of(tmp_path / "whole", **settings)
-    figures = fit(whole)
-    assert figures["steps"] < 40 * STEPS
+    undisturbed = task_of(tmp_path / "undisturbed", **settings)
+    figures = fit(undisturbed)
+    assert figures.steps < 40 * STEPS
     task = task_of(tmp_path / "stopped", checkpoint_steps=1, **settings)
-    stop_at(monkeypatch, task, figures["steps"] - 3)
-    assert fit(task)["epochs"] == figures["epochs"]
-    assert weights_of(task) == weights_of(whole)
+    stop_at(monkeypatch, task, figures.steps - 3)
+    assert fit(task).epochs == figures.epochs
+    assert weights_of(task) == weights_of(undisturbed)
 
 
-def test_a_torn_checkpoint_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = task_of(tmp_path / "whole")
-    fit(whole)
-    task = task_of(tmp_path / "torn", checkpoint_steps=4)
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = task_of(tmp_path / "undisturbed")
+    fit(undisturbed)
+    task = task_of(tmp_path / "damaged", checkpoint_steps=4)
     stop_at(monkeypatch, task, 15)
     folder = Path(task.folder) / checkpoint.FOLDER
     older, newer = sorted(folder.iterdir())
     assert [path.name[:17] for path in (older, newer)] == ["step-000000000008", "step-000000000012"]
     content = newer.read_bytes()
     newer.write_bytes(content[: len(content) // 2])
-    found = checkpoint.newest(task.folder)
-    assert found
-    assert found[1]["steps"] == 8
+    intact = checkpoint.newest(task.folder)
+    assert intact
+    assert intact.state.steps == 8
     older.write_bytes(b"")
     changed = bytearray(content)
     changed[-1] ^= 1
     newer.write_bytes(changed)
     assert checkpoint.newest(task.folder) is None
-    assert fit(task)["resumed_at"] == 0
-    assert weights_of(task) == weights_of(whole)
+    assert fit(task).resumed_at == 0
+    assert weights_of(task) == weights_of(undisturbed)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,8 @@ def by_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[float, int]
         for ranks in (1, 2, 4)
     }
     for ranks in (1, 2, 4):
-        mine = [task for (_, number), task in tasks.items() if number == ranks]
-        codes, errors = run_ranks(folder, [mine] * ranks)
+        chosen = [task for (_, number), task in tasks.items() if number == ranks]
+        codes, errors = run_ranks(folder, [chosen] * ranks)
         assert not any(codes), errors
     return tasks
 
@@ -147,7 +147,7 @@ def test_dropout_differs_from_shard_to_shard_and_step_to_step(by_ranks: dict[tup
 def test_two_ranks_that_stopped_go_on_as_two_or_as_one(
     tmp_path: Path, by_ranks: dict[tuple[float, int], Task], then: int
 ) -> None:
-    whole = by_ranks[0.5, 2]
+    undisturbed = by_ranks[0.5, 2]
     first = task_of(tmp_path, ranks=2, shards=4, checkpoint_steps=5)
     codes, errors = run_ranks(tmp_path, [[first], [first]], steps=2 * STEPS)
     assert all("stopped" in error for error in errors), errors
@@ -156,12 +156,12 @@ def test_two_ranks_that_stopped_go_on_as_two_or_as_one(
     rest = dataclasses.replace(first, train=dataclasses.replace(first.train, ranks=then))
     codes, errors = run_ranks(tmp_path, [[rest]] * then)
     assert not any(codes), errors
-    np.testing.assert_allclose(losses(rest), losses(whole), rtol=1e-5)
-    assert (weights_of(rest) == weights_of(whole)) or then == 1
-    exit_records.check(rest.folder, ranks=then)
+    np.testing.assert_allclose(losses(rest), losses(undisturbed), rtol=1e-5)
+    assert (weights_of(rest) == weights_of(undisturbed)) or then == 1
+    exit_records.check_all_finished(rest.folder, ranks=then)
 
 
-def test_ranks_that_find_different_checkpoints_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_that_see_different_checkpoints_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = [task_of(tmp_path / name, ranks=2, checkpoint_steps=5) for name in ("one", "other")]
     stop_at(monkeypatch, dataclasses.replace(tasks[0], train=dataclasses.replace(tasks[0].train, ranks=1, shards=2)), 9)
     codes, errors = run_ranks(tmp_path, [[task] for task in tasks])

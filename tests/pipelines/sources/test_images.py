@@ -96,7 +96,7 @@ def test_a_model_of_words_cannot_read_images(
         train.run(spark, configured("source=images", f"source.path={tmp_path}/in", "model=mlp", "split.test=0"))
     write_json(tmp_path / "a.json", documents(20))
     given = [f"source.path={tmp_path}/a.json", "source.format=json", "source.label=label", "dataset=texts"]
-    with pytest.raises(ValueError, match="a document is no image"):
+    with pytest.raises(ValueError, match="a document has no image"):
         train.run(spark, configured(*given, "model=imagecnn"))
     with pytest.raises(UserError, match="nothing is at"):
         train.run(spark, configured("source=images", f"source.path={tmp_path}/none", "dataset=none", "model=imagecnn"))

@@ -1,4 +1,4 @@
-"""A hostile or torn bundle is refused; nothing in it is executed, nothing allocated on its word."""
+"""A hostile or damaged bundle is refused; nothing in it is executed, and no size that it only claims is allocated."""
 
 import json
 import pickle
@@ -18,9 +18,9 @@ import torch
 
 from models.bundles import architecture, weights
 from models.bundles.bundle import load
-from models.bundles.manifest import FILE, LARGEST_MANIFEST
+from models.bundles.manifest import FILE, MAX_BYTES
 from models.dataset import vocabulary
-from tests.models.cases import IDS, LABELS, MODELS, TERMS, change, corpus, make_bundle, stored_of
+from tests.models.cases import IDS, LABELS, MODELS, TERMS, corpus, forge_manifest, make_bundle, stored_of
 
 OPTIONS = {"hidden": [8, 4], "dropout": 0.0}
 SHAPES = {
@@ -49,7 +49,7 @@ def folder(good: Path, tmp_path: Path) -> Path:
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    """No room for what a hostile bundle claims to hold."""
+    """No memory for what a hostile bundle claims to hold."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MARGIN, limits[1]))
@@ -59,8 +59,8 @@ def little_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
-def refused(folder: Path, reason: str) -> None:
-    """Loading raises ValueError in one line that names the bundle."""
+def assert_refused(folder: Path, reason: str) -> None:
+    """Loading raises a ValueError that names the bundle and the reason."""
     with (
         little_memory(),
         pytest.raises(ValueError, match=f"(?s)is not a bundle that can be used: .*{reason}") as caught,
@@ -82,7 +82,7 @@ def write_header(path: Path, content: Any, rest: bytes) -> None:
 
 
 class Bomb:
-    """What unpickling it does is seen."""
+    """Leaves a trace when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -91,7 +91,7 @@ class Bomb:
         return Path.touch, (self.marker,)
 
 
-def test_the_bundle_itself_is_good(good: Path) -> None:
+def test_the_bundle_can_be_loaded_as_it_is(good: Path) -> None:
     with little_memory():
         loaded = load(str(good), models=MODELS)
     assert {name: list(tensor.shape) for name, tensor in loaded.model.state_dict().items()} == SHAPES
@@ -103,9 +103,9 @@ def test_the_bundle_itself_is_good(good: Path) -> None:
 @pytest.mark.parametrize("name", [FILE, weights.FILE, vocabulary.FILE])
 def test_a_missing_file_is_reported(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    refused(folder, f"there is no file .*{name}")
+    assert_refused(folder, f"there is no file .*{name}")
     (folder / name).mkdir()
-    refused(folder, f"{name} is not a file")
+    assert_refused(folder, f"{name} is not a file")
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["torn", "resealed"])
@@ -115,26 +115,26 @@ def test_a_truncated_file_is_refused(folder: Path, name: str, length: int, seale
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[:length])
     if sealed:
-        change(folder)
-    refused(folder, name)
+        forge_manifest(folder)
+    assert_refused(folder, name)
 
 
 def test_longer_weights_are_refused(folder: Path) -> None:
     with (folder / weights.FILE).open("ab") as file:
         file.write(b"\0")
-    change(folder)
-    refused(folder, "torn or padded")
+    forge_manifest(folder)
+    assert_refused(folder, "torn or padded")
 
 
 @pytest.mark.parametrize("name", [weights.FILE, vocabulary.FILE])
-def test_a_flipped_bit_is_noticed_wherever_it_is(folder: Path, name: str) -> None:
+def test_a_flipped_bit_is_noticed_at_any_position(folder: Path, name: str) -> None:
     path = folder / name
     content = path.read_bytes()
-    for place in [0, 9, len(content) // 3, len(content) // 2, len(content) - 20, len(content) - 1]:
+    for position in [0, 9, len(content) // 3, len(content) // 2, len(content) - 20, len(content) - 1]:
         changed = bytearray(content)
-        changed[place] ^= 1 << place % 8
+        changed[position] ^= 1 << position % 8
         path.write_bytes(changed)
-        refused(folder, name)
+        assert_refused(folder, name)
     path.write_bytes(content)
     load(str(folder), models=MODELS)
 
@@ -143,19 +143,19 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(folder: Path, name: str) -> Non
     "options",
     [{"hidden": [9, 4]}, {"hidden": [8]}, {"hidden": [8, 4, 4]}, {"hidden": [2**40, 4]}, {"hidden": [8, 2**40]}],
 )
-def test_weights_of_other_shapes_than_the_model_has_are_refused(folder: Path, options: dict[str, Any]) -> None:
-    change(folder, options=options)
-    refused(folder, weights.FILE)
+def test_weights_of_other_shapes_than_the_models_are_refused(folder: Path, options: dict[str, Any]) -> None:
+    forge_manifest(folder, options=options)
+    assert_refused(folder, weights.FILE)
 
 
 def test_weights_of_other_classes_or_terms_are_refused(folder: Path) -> None:
-    change(folder, labels=["air", "land"])
-    refused(folder, "tensor layers.5")
-    change(folder, labels=LABELS)
+    forge_manifest(folder, labels=["air", "land"])
+    assert_refused(folder, "tensor layers.5")
+    forge_manifest(folder, labels=LABELS)
     table = pq.read_table(folder / vocabulary.FILE)
     pq.write_table(table.slice(0, TERMS - 1), folder / vocabulary.FILE)
-    change(folder)
-    refused(folder, "tensor table.weight")
+    forge_manifest(folder)
+    assert_refused(folder, "tensor table.weight")
 
 
 @pytest.mark.parametrize(
@@ -163,30 +163,30 @@ def test_weights_of_other_classes_or_terms_are_refused(folder: Path) -> None:
 )
 def test_a_lying_header_is_refused(folder: Path, wrong: str) -> None:
     path = folder / weights.FILE
-    found, rest = header(path)
-    assert found["bias"]["shape"] == [8]
+    content, rest = header(path)
+    assert content["bias"]["shape"] == [8]
     changes: dict[str, Callable[[], Any]] = {
-        "dtype": lambda: found["bias"].update(dtype="I32"),
-        "shape": lambda: found["table.weight"].update(shape=[8, TERMS]),
-        "missing": lambda: found.pop("bias"),
-        "more": lambda: found.update({"extra": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}),
-        "metadata": lambda: found.update({"__metadata__": {"format": "pt"}}),
-        "overlap": lambda: found["layers.2.bias"].update(data_offsets=found["layers.5.bias"]["data_offsets"]),
-        "outside": lambda: found["bias"].update(data_offsets=[2**50, 2**50 + 32]),
-        "huge": lambda: found["table.weight"].update(shape=[2**40, 8], data_offsets=[0, 2**45]),
-        "text": lambda: found.update({"bias": "F32"}),
+        "dtype": lambda: content["bias"].update(dtype="I32"),
+        "shape": lambda: content["table.weight"].update(shape=[8, TERMS]),
+        "missing": lambda: content.pop("bias"),
+        "more": lambda: content.update({"extra": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}),
+        "metadata": lambda: content.update({"__metadata__": {"format": "pt"}}),
+        "overlap": lambda: content["layers.2.bias"].update(data_offsets=content["layers.5.bias"]["data_offsets"]),
+        "outside": lambda: content["bias"].update(data_offsets=[2**50, 2**50 + 32]),
+        "huge": lambda: content["table.weight"].update(shape=[2**40, 8], data_offsets=[0, 2**45]),
+        "text": lambda: content.update({"bias": "F32"}),
     }
     changes[wrong]()
-    write_header(path, found, rest)
-    change(folder)
-    refused(folder, weights.FILE)
+    write_header(path, content, rest)
+    forge_manifest(folder)
+    assert_refused(folder, weights.FILE)
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"null", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 5000], ids=len)
-def test_a_header_that_is_no_header_is_refused(folder: Path, content: bytes) -> None:
+def test_a_header_that_is_not_a_json_object_is_refused(folder: Path, content: bytes) -> None:
     write_header(folder / weights.FILE, content, b"\0" * 100)
-    change(folder)
-    refused(folder, "not a safetensors file")
+    forge_manifest(folder)
+    assert_refused(folder, "not a safetensors file")
 
 
 @pytest.mark.parametrize("length", [0, 1, 2**20 + 1, 2**40, 2**63, 2**64 - 1])
@@ -195,13 +195,13 @@ def test_a_huge_header_is_never_read(folder: Path, length: int) -> None:
     with path.open("wb") as file:
         file.write(struct.pack("<Q", length) + b"{}")
         file.truncate(2**42)  # sparse: it takes no disk
-    refused(folder, "impossible length of its header")
+    assert_refused(folder, "impossible length of its header")
 
 
 def test_a_huge_weights_file_is_never_read(folder: Path) -> None:
     with (folder / weights.FILE).open("ab") as file:
         file.truncate(2**42)
-    refused(folder, "torn or padded")
+    assert_refused(folder, "torn or padded")
 
 
 @pytest.mark.parametrize("name", [weights.FILE, vocabulary.FILE, FILE])
@@ -213,8 +213,8 @@ def test_a_pickle_is_never_opened(folder: Path, tmp_path: Path, kind: str, name:
     else:
         torch.save({"bias": Bomb(marker)}, folder / name)
     if name != FILE:
-        change(folder)
-    refused(folder, name)
+        forge_manifest(folder)
+    assert_refused(folder, name)
     assert not marker.exists()
     pickle.loads(pickle.dumps(Bomb(marker)))  # noqa: S301  (the bomb is one)
     assert marker.exists()
@@ -223,11 +223,11 @@ def test_a_pickle_is_never_opened(folder: Path, tmp_path: Path, kind: str, name:
 @pytest.mark.parametrize(
     "name", ["absent", "MLP", "", "../mlp", "/models/mlp", "models.mlp", "training.loop", "mlp.py", "os", "..", "mlp\0"]
 )
-def test_a_model_of_another_name_is_never_imported(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_known_models_are_imported(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     imported: list[str] = []
     monkeypatch.setattr(architecture, "import_module", imported.append)
-    change(folder, model=name)
-    refused(folder, "its model is")
+    forge_manifest(folder, model=name)
+    assert_refused(folder, "its model is")
     assert not imported
 
 
@@ -265,20 +265,20 @@ def test_a_model_of_another_name_is_never_imported(folder: Path, name: str, monk
     ids=str,
 )
 def test_a_wrong_manifest_is_refused(folder: Path, changes: dict[str, Any], reason: str) -> None:
-    change(folder, **changes)
-    refused(folder, reason)
+    forge_manifest(folder, **changes)
+    assert_refused(folder, reason)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"\xff", b"{" * 10, b"[" * 100_000], ids=len)
-def test_a_manifest_that_is_none_is_refused(folder: Path, content: bytes) -> None:
+def test_a_manifest_that_is_not_a_json_object_is_refused(folder: Path, content: bytes) -> None:
     (folder / FILE).write_bytes(content)
-    refused(folder, FILE)
+    assert_refused(folder, FILE)
 
 
 def test_a_huge_manifest_is_never_read(folder: Path) -> None:
     with (folder / FILE).open("ab") as file:
         file.truncate(2**42)
-    refused(folder, f"more than the {LARGEST_MANIFEST} allowed")
+    assert_refused(folder, f"more than the {MAX_BYTES} allowed")
 
 
 @pytest.mark.parametrize(
@@ -295,13 +295,13 @@ def test_a_huge_manifest_is_never_read(folder: Path) -> None:
 )
 def test_an_impossible_vocabulary_is_refused(folder: Path, columns: dict[str, Any], reason: str) -> None:
     pq.write_table(pa.table(columns), folder / vocabulary.FILE)
-    change(folder)
-    refused(folder, reason)
+    forge_manifest(folder)
+    assert_refused(folder, reason)
 
 
 def test_an_empty_vocabulary_is_refused(folder: Path) -> None:
     pq.write_table(pq.read_table(folder / vocabulary.FILE).slice(0, 0), folder / vocabulary.FILE)
     tensors = safetensors.torch.load_file(folder / weights.FILE) | {"table.weight": torch.zeros(0, 8)}
     safetensors.torch.save_file(tensors, folder / weights.FILE)
-    change(folder)
-    refused(folder, "vocabulary")
+    forge_manifest(folder)
+    assert_refused(folder, "vocabulary")

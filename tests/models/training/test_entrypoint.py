@@ -1,6 +1,7 @@
-"""A rank ends with the processes above it, also where those are gone before it looks."""
+"""The driver imports no torch; a rank ends with the processes above it, even if they end before it looks for them."""
 
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
+from models.dataset.target_scaling import TargetScale
+from models.training.figures import TrainingFigures
 from tests.models.cases import ROOT
 
 RANK = """
@@ -33,6 +36,22 @@ process.wait()
 time.sleep(600)
 """
 WRAPPER = "import os, subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:], str(os.getpid())])"
+
+
+def test_the_driver_unpickles_figures_without_torch() -> None:
+    figures = TrainingFigures(
+        **{name: 1 for name in TrainingFigures.__dataclass_fields__ if name not in ("validation", "target")},
+        validation={"loss": 0.5},
+        target=TargetScale(),
+    )
+    code = """
+import pickle, sys
+import models.training.entrypoint
+figures = pickle.loads(bytes.fromhex(sys.argv[1]))
+assert figures.validation == {"loss": 0.5}, figures
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code, pickle.dumps(figures).hex()], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -61,9 +80,9 @@ def test_a_rank_ends_when_the_wrapper_does(tmp_path: Path, late: bool) -> None:
     wait(lambda: not psutil.pid_exists(rank) and not torchrun.is_running(), deadline)
 
 
-def wait(what: Callable[[], Any], deadline: float) -> Any:
-    """What it gives, as soon as it is something."""
-    while not (found := what()):
+def wait(condition: Callable[[], Any], deadline: float) -> Any:
+    """The first true value that `condition` gives."""
+    while not (value := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return found
+    return value
