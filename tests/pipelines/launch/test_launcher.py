@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import random
 import threading
 import time
@@ -23,6 +22,7 @@ from models.ranks.exit_records import RankFailure
 from models.training import checkpoint, history
 from models.training.task import Task
 from pipelines.launch import launcher
+from tests import reaper
 from tests.models.cases import corpus, make_task, write_features
 from tests.pipelines import faulty
 
@@ -66,7 +66,7 @@ def launched(having: str = "") -> list[psutil.Process]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # it ends while we look
             words = process.cmdline()  # asked once: an ended process has none
-            ours = " ".join(words).endswith("/train.py") and process.environ().get("TEXTMILL_TESTS") == str(os.getpid())
+            ours = " ".join(words).endswith("/train.py") and process.environ().items() >= reaper.mark().items()
             found += [process] if ours and having in " ".join(words) else []
     return found
 
