@@ -15,8 +15,7 @@ from pyspark.sql import SparkSession
 from pipelines import featurize, maintain, train
 from pipelines.config import Overlap, load
 from pipelines.errors import Busy
-from pipelines.lakehouse import delta_kernel, tables
-from pipelines.lakehouse import locks as lock
+from pipelines.lakehouse import delta_kernel, locks, tables
 from pipelines.lakehouse.tables import RUNS, SNAPSHOTS
 from pipelines.tracking import run_log
 from tests import commits
@@ -44,7 +43,7 @@ def test_of_two_drivers_one_waits_and_nothing_is_done_twice(spark: SparkSession,
     assert done["rows"] == once["rows"]
     assert versions(tmp_path / "lake" / "twice") == versions(tmp_path / "lake" / "once")
     assert_equal_lakes(tmp_path / "lake", "once", "twice")
-    assert not (tmp_path / "lake" / "twice" / lock.FOLDER).exists()
+    assert not (tmp_path / "lake" / "twice" / locks.FOLDER).exists()
 
 
 def test_a_run_is_trained_once_and_text_comes_in_meanwhile(spark: SparkSession, tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_leaving_is_status_75_and_a_killed_holder_is_in_nobodys_way(spark: Spark
     holder.wait(timeout=60)
     folder = tables.of(load(arguments)).folder
     began = time.monotonic()
-    with lock.tables(spark, folder, Overlap("wait", 20)):
+    with locks.tables(spark, folder, Overlap("wait", 20)):
         assert time.monotonic() - began < 2
     assert (left.returncode, tired.returncode) == (os.EX_TEMPFAIL, os.EX_TEMPFAIL)
     assert left.stdout == tired.stdout == ""
@@ -121,21 +120,21 @@ def test_leaving_is_status_75_and_a_killed_holder_is_in_nobodys_way(spark: Spark
 
 def test_a_lock_is_one_holders_and_leaves_nothing_behind(spark: SparkSession, tmp_path: Path) -> None:
     folder = f"file://{tmp_path}/lake/set"
-    with lock.tables(spark, folder, LEAVE) as waited, lock.run(spark, folder, "one", LEAVE):
+    with locks.tables(spark, folder, LEAVE) as waited, locks.run(spark, folder, "one", LEAVE):
         assert not waited
-        with pytest.raises(Busy, match=r"the data set .* is in use by tests"), lock.tables(spark, folder, LEAVE):
+        with pytest.raises(Busy, match=r"the data set .* is in use by tests"), locks.tables(spark, folder, LEAVE):
             pass
-        assert list(lock.runs(spark, folder)) == ["one"]
-    assert lock.runs(spark, folder) == {}
+        assert list(locks.runs(spark, folder)) == ["one"]
+    assert locks.runs(spark, folder) == {}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_whose_file_was_replaced_is_not_believed(spark: SparkSession, tmp_path: Path) -> None:
     """Whoever opened the file of a holder that then left has locked a file that nobody else will find."""
-    place = lock._File(spark, f"{tmp_path}/locks/one")
-    note = lock._File.note
+    place = locks._File(spark, f"{tmp_path}/locks/one")
+    note = locks._File.note
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(lock._File, "note", lambda self: (os.remove(self.path), note(self))[1])
+        patched.setattr(locks._File, "note", lambda self: (os.remove(self.path), note(self))[1])
         assert not place.take(b"mine")
     assert place.take(b"mine")
     place.free()
@@ -145,17 +144,17 @@ def test_every_commit_on_a_local_disk_is_locked(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = tables.Lake(f"file://{tmp_path}/lake", "set", "words-0")
-    locks = []
+    held = []
     commit = delta_kernel.commit
 
     def watched(*values: object, **more: Any) -> bool:
-        locks.append(os.listdir(tmp_path / "lake" / "set" / lock.FOLDER))
+        held.append(os.listdir(tmp_path / "lake" / "set" / locks.FOLDER))
         return commit(*values, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(delta_kernel, "commit", watched)
     run_log.keep(spark, lake, {"run": "a", "job": "train", "status": "done", "snapshot": 1, "metrics": {"test": 1.0}})
     tables.commit(spark, lake, SNAPSHOTS, 1, [])
-    assert locks == [["commit-runs"], ["commit-metrics"], ["commit-gold-words-0-snapshots"]]
+    assert held == [["commit-runs"], ["commit-metrics"], ["commit-gold-words-0-snapshots"]]
 
 
 SLOW = [

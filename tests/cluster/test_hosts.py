@@ -26,7 +26,7 @@ pytestmark = pytest.mark.cluster
 READ = """
 import sys
 import pyarrow.parquet as pq
-from models.training import files
+from models.storage import files
 filesystem, inner = files.locate(sys.argv[1])
 with filesystem.open(inner, "rb") as file:
     print(sum(len(rows) for rows in pq.ParquetFile(file).iter_batches(1000)))

@@ -13,8 +13,7 @@ from pyspark.sql import SparkSession
 from models.storage import files
 from pipelines import featurize, maintain
 from pipelines.config import load
-from pipelines.lakehouse import locks
-from pipelines.lakehouse import tables as lakes
+from pipelines.lakehouse import locks, tables
 from pipelines.lakehouse.tables import FEATURES
 from tests.cluster.hadoop import Hadoop, hdfs
 from tests.cluster.jars import HADOOP, class_path
@@ -28,7 +27,7 @@ SOFT_LIMIT_S = 60  # of a lease whose holder is silent; fixed in HDFS
 
 @pytest.fixture(scope="module")
 def cluster(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
-    with hdfs(tmp_path_factory.mktemp("hdfs"), class_path(spark._jvm, [HADOOP])) as started:
+    with hdfs(tmp_path_factory.mktemp("hdfs"), class_path([HADOOP])) as started:
         yield started
 
 
@@ -76,15 +75,15 @@ def test_maintain(spark: SparkSession, cluster: Hadoop, tmp_path: Path) -> None:
     for number in range(4):
         place.put(f"many/{number}.json", documents(20, start=number * 20), tmp_path)
         featurize.run(spark, config)
-    tables = [name for name in place.tables() if name.startswith("lake/many/") and not name.endswith("/vocabulary")]
-    before = {name: place.table(name) for name in tables}
-    lake = lakes.of(config)
-    reads = lakes.file_paths(spark, lake, FEATURES)
+    names = [name for name in place.tables() if name.startswith("lake/many/") and not name.endswith("/vocabulary")]
+    before = {name: place.table(name) for name in names}
+    lake = tables.of(config)
+    reads = tables.file_paths(spark, lake, FEATURES)
     with locks.run(spark, lake.folder, "busy", config.overlapping):
         assert maintain.run(spark, config)["files"][FEATURES.place] == [4, 1]
         assert sum(files.length(path) for path in reads) > 0
     assert maintain.run(spark, config)["removed"]["files"] >= 4 * 7
-    names = [name for name in files.names(lake.path(FEATURES)) if not name.startswith("_")]
-    assert [f"{lake.path(FEATURES)}/{name}" for name in names] == lakes.file_paths(spark, lake, FEATURES)
-    assert {name: place.table(name) for name in tables} == before
+    left = [name for name in files.names(lake.path(FEATURES)) if not name.startswith("_")]
+    assert [f"{lake.path(FEATURES)}/{name}" for name in left] == tables.file_paths(spark, lake, FEATURES)
+    assert {name: place.table(name) for name in names} == before
     assert maintain.run(spark, config)["status"] == "unchanged"
