@@ -15,10 +15,11 @@ from models.dataset.ragged import Ragged, Stack
 from models.training.task import Task
 from pipelines.errors import UserError
 
-# Resident megabytes of Spark's Python worker, TorchDistributor's wrapper, torchrun, and a rank that has imported torch.
-PROCESSES_MB = 230 + 130 + 260 + 420
-# Weights, gradient, two moments, the best weights; and while a checkpoint is written, all but the gradient once more.
-COPIES = 5 + 4
+# Resident megabytes: Spark's Python worker, TorchDistributor's wrapper and torchrun; and a rank that has imported torch.
+LAUNCH_MB, RANK_MB = 230 + 130 + 260, 420
+# Weights, gradient, two moments and the best weights. While a checkpoint is written, all but the gradient twice more:
+# safetensors makes bytes of each tensor, and one piece of all bytes.
+COPIES = 5 + 2 * 4
 # Documents that are being decoded, twice.
 BUCKETS_MB = 256
 BAG = 1000  # terms of a long document
@@ -38,7 +39,7 @@ def needed_mb(task: Task, terms: int) -> int:
     bucket = -(-task.documents // (task.train.shuffle_buckets or shuffle.buckets(task.documents)))
     pixels = 2 * bucket * math.prod(reads.image) / 2**20 if reads.image else 0.0
     passing = SLACK * documents * saved_mb(task)
-    return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB + pixels + passing)
+    return round(LAUNCH_MB + RANK_MB + COPIES * weights + 1024 * task.train.cache_gb + BUCKETS_MB + pixels + passing)
 
 
 def saved_mb(task: Task) -> float:
