@@ -15,7 +15,7 @@ from models.dataset.ragged import Ragged, Stack
 from models.training.task import Task
 from pipelines.errors import UserError
 
-# Resident megabytes: Spark's Python worker, TorchDistributor's wrapper and torchrun; and a rank that has imported torch.
+# Resident megabytes: Spark's Python worker, TorchDistributor's wrapper and torchrun; and a rank that imported torch.
 LAUNCH_MB, RANK_MB = 230 + 130 + 260, 420
 # Weights, gradient, two moments and the best weights. While a checkpoint is written, all but the gradient twice more:
 # safetensors makes bytes of each tensor, and one piece of all bytes.
