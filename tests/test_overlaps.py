@@ -21,7 +21,7 @@ from pipelines.tracking import run_log
 from tests import commits
 from tests.conftest import documents, last_json, versions, write_json
 from tests.jobs import ROOT, environment, small, start, submit, wait_for, weights_of
-from tests.test_kills import assert_equal_lakes
+from tests.lakes import assert_equal_lakes
 
 pytestmark = pytest.mark.submit
 LEAVE = Overlap("leave", 0)
