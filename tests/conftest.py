@@ -15,11 +15,15 @@ from pipelines.config import CONF, Config, load
 from pipelines.job.resolve import configured_dataset
 from pipelines.lakehouse.dataset import Dataset
 from pipelines.lakehouse.schemas import TableSchema
-from pipelines.launch import launcher
-from pipelines.launch.launcher import LaunchResult
+from tests import reaper
 
 # What differs between two runs that made equal tables: when a batch came, and where a file lies.
 VOLATILE = ("batch", "run", "modified", "features_version", "vocabulary_version")
+
+
+def pytest_configure() -> None:
+    """Whatever this process starts from now on ends with it; each worker of pytest-xdist is a process of its own."""
+    reaper.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,7 +38,6 @@ def spark() -> Iterator[SparkSession]:
     from pipelines.job import session
 
     os.environ["MASTER"] = "local[2]"
-    os.environ["TEXTMILL_TESTS"] = str(os.getpid())  # by which the session's processes are known
     started = session.start("tests")
     yield started
     started.stop()
@@ -53,13 +56,15 @@ def configured(tmp_path: Path) -> Callable[..., Config]:
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
     """What was trained: here in this process, in a second; launches have tests of their own."""
+    from pipelines.launch import launcher  # imports torch, which many tests do without
+
     tasks: list[Task] = []
 
-    def launch(_: SparkSession, task: Task) -> LaunchResult:
+    def launch(_: SparkSession, task: Task) -> launcher.LaunchResult:
         from models.training import loop
 
         tasks.append(task)
-        return LaunchResult(loop.fit(task), failures=0, launching=0.0)
+        return launcher.LaunchResult(loop.fit(task), failures=0, launching=0.0)
 
     monkeypatch.setattr(launcher, "launch", launch)
     return tasks

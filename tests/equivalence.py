@@ -34,6 +34,7 @@ from typing import Any, NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 # What two runs of one checkout differ in, each with the reason. All else is compared, floats to the last bit.
 COLUMNS_LEFT_OUT = {
@@ -412,7 +413,11 @@ def compared_table(first: Side, second: Side, place: str, *, may_be_empty: bool 
     if missing:
         yield Result(place, "a table", [f"missing in {' and '.join(missing)}"])
         return
-    tables = [DeltaTable(str(side.out / place)).to_pyarrow_table() for side in (first, second)]
+    try:
+        tables = [DeltaTable(str(side.out / place)).to_pyarrow_table() for side in (first, second)]
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        yield Result(place, "a table", [f"cannot be read: {error}"])
+        return
     yield compared_rows(first, second, place, tables, may_be_empty=may_be_empty)
     logs = [log(side, place) for side in (first, second)]
     yield Result(f"{place}, its log", f"{len(logs[0])} commits", unequal_in_order(*logs))

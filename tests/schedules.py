@@ -7,7 +7,6 @@ from tests.conftest import documents, write_json
 from tests.jobs import ROOT
 
 FOLDER = ROOT / "conf" / "schedule"
-JOBS = ("featurize", "maintain", "train")
 
 
 def here(name: str, folder: Path) -> str:

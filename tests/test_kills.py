@@ -18,6 +18,7 @@ from pipelines.arguments.job_keys import JOBS as JOB_KEYS
 from pipelines.config import load
 from tests.conftest import last_json
 from tests.jobs import assert_gone, small, start, wait_for, weights_of
+from tests.lakes import assert_equal_lakes
 
 pytestmark = pytest.mark.submit
 KILLED = ("run=killed", "train.epochs=40", "train.patience=0", "train.checkpoint_steps=3")
@@ -28,8 +29,10 @@ JOBS = {"featurize": featurize.run, "train": train.run}
 def field(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose lake holds what undisturbed runs made: `featurize` and `train`."""
     folder = tmp_path_factory.mktemp("kills")
-    for job, run in JOBS.items():
-        run(spark, load([*small(folder), f"dataset={job}", *KILLED]))
+    lake = folder / "lake"
+    featurize.run(spark, load([*small(folder), "dataset=featurize", *KILLED]))
+    shutil.copytree(lake / "featurize", lake / "train")
+    train.run(spark, load([*small(folder), "dataset=train", *KILLED]))
     return folder
 
 
@@ -75,28 +78,6 @@ def kill(field: Path, job: str, arguments: list[str], stage: str, moment: float)
     status = running.wait(timeout=60)
     assert status in (0, -signal.SIGKILL), "it failed by itself"
     return status != 0
-
-
-def assert_equal_lakes(lake: Path, one: str, other: str) -> None:
-    """All tables are equal in all columns but the run, read without Spark; trained weights too."""
-    import pyarrow as pa
-    from deltalake import DeltaTable
-
-    for name in ("weights.safetensors", "vocabulary.parquet") if one == "train" else ():
-        mine, theirs = (lake / dataset / "bundles" / "killed" / name for dataset in (one, other))
-        assert mine.read_bytes() == theirs.read_bytes(), name
-    places = sorted(str(log.parent.relative_to(lake / one)) for log in (lake / one).rglob("_delta_log"))
-    for place in places:
-        if place in ("runs", "metrics"):
-            continue
-        rows = []
-        for dataset in (one, other):
-            found = pa.table(DeltaTable(str(lake / dataset / place)).to_pyarrow_table())
-            kept = [
-                name for name in found.column_names if name not in ("run", "features_version", "vocabulary_version")
-            ]
-            rows.append(sorted(map(repr, found.select(sorted(kept)).to_pylist())))
-        assert rows[0] == rows[1], place
 
 
 @pytest.mark.cluster

@@ -26,7 +26,7 @@ from pipelines.tracking.run_log import RunLog
 from tests import commits
 from tests.conftest import documents, last_json, opened, versions, write_json
 from tests.jobs import ROOT, environment, little_text, small, start, submit, wait_for, weights_of
-from tests.test_kills import assert_equal_lakes
+from tests.lakes import assert_equal_lakes
 
 pytestmark = pytest.mark.submit
 LEAVE = Overlap("leave", 0)

@@ -2,15 +2,22 @@
 
 import configparser
 import re
+import runpy
 import shutil
 import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar, Self
 
 import pytest
 
 from pipelines.config import load
 from tests.jobs import ROOT
-from tests.schedules import FOLDER, JOBS, cron, here, parsed
+from tests.schedules import FOLDER, cron, here, parsed
+from tests.test_imports import Tree
 
 
 def words(command: str) -> list[str]:
@@ -38,19 +45,73 @@ def test_cron_lines_have_five_times_a_user_and_a_command() -> None:
         assert re.search(r" >>(\S+) 2>&1 \|\| tail -n 20 \1$", line[6]), "what a job says is kept"
 
 
-def test_the_arguments_are_known() -> None:
-    """`load` refuses what it does not know."""
-    train = words(cron()[1][0][6])
-    assert load(train).train.reuse
-    assert load(train).report == "/var/lib/textmill/train.json"
-    assert words(unit("textmill@.service")["Service"]["ExecStart"].replace("%i", "train")) == train
+class Operator:
+    """Airflow's operator and its DAG, as far as the file needs them: a task remembers what it would submit."""
+
+    submitted: ClassVar[list[tuple[str, list[str]]]] = []
+
+    def __init__(self, *_: object, application: str = "", application_args: Sequence[str] = (), **__: object) -> None:
+        if application:
+            self.submitted.append((application, list(application_args)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __rshift__(self, after: Self) -> Self:
+        return after
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_each_job_is_there(job: str) -> None:
-    named = "".join(path.read_text() for path in FOLDER.iterdir())
-    assert job in named
-    assert (ROOT / "pipelines" / f"{job}.py").is_file()
+def in_airflow(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """What the DAGs submit: the path of each job, and its arguments."""
+    names = {"DAG": Operator, "SparkSubmitOperator": Operator, "Context": dict}
+    failures = {"AirflowException": Exception, "AirflowFailException": Exception}
+    for module in ("providers.apache.spark.operators.spark_submit", "sdk", "sdk.exceptions"):
+        monkeypatch.setitem(sys.modules, f"airflow.{module}", SimpleNamespace(**names, **failures))
+    monkeypatch.setattr(Operator, "submitted", [])
+    runpy.run_path(str(FOLDER / "textmill_dag.py"))
+    return Operator.submitted
+
+
+def by_cron() -> list[tuple[str, list[str]]]:
+    """What the cron file submits."""
+    return [(re.findall(r"\S+\.py", line[6])[0], words(line[6])) for line in cron()[1]]
+
+
+def by_systemd() -> list[tuple[str, list[str]]]:
+    """What the timers' services submit, in their working folder."""
+    service = unit("textmill@.service")["Service"]
+    found = []
+    for path in FOLDER.glob("*.timer"):
+        template, _, job = unit(path.name)["Timer"]["Unit"].removesuffix(".service").partition("@")
+        assert (FOLDER / f"{template}@.service").exists()
+        command = service["ExecStart"].replace("%i", job)
+        script = Path(service["WorkingDirectory"], re.findall(r"\S+\.py", command)[0])
+        found.append((str(script), words(command)))
+    return found
+
+
+def test_each_command_submits_a_job_that_understands_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`load` refuses arguments that it does not know."""
+    schedules = {"cron": by_cron(), "systemd": by_systemd(), "Airflow": in_airflow(monkeypatch)}
+    jobs = {name: sorted(Path(path).stem for path, _ in commands) for name, commands in schedules.items()}
+    assert jobs == {
+        "cron": ["maintain", "train"],
+        "systemd": ["maintain", "train"],
+        "Airflow": ["featurize", "maintain", "train"],
+    }
+    known = {f"/opt/textmill/{name.replace('.', '/')}.py" for name in Tree(ROOT).jobs}
+    for path, arguments in chain.from_iterable(schedules.values()):
+        assert path in known
+        config = load(arguments)
+        assert config.report == f"/var/lib/textmill/{Path(path).stem}.json"
+        assert config.train.reuse or Path(path).stem != "train"
+
+
+def test_cron_and_systemd_train_alike() -> None:
+    assert dict(by_cron())["/opt/textmill/pipelines/train.py"] == dict(by_systemd())["/opt/textmill/pipelines/train.py"]
 
 
 def test_timers_start_the_service_when_cron_would() -> None:

@@ -15,11 +15,11 @@ from models.dataset.ragged import Ragged, Stack
 from models.training.task import Task
 from pipelines.errors import UserError
 
-# Resident megabytes of Spark's Python worker, TorchDistributor's wrapper, torchrun, and a rank that has imported torch.
-PROCESSES_MB = 230 + 130 + 260 + 420
-# Of each weight: the weight, its gradient, two moments and the best epoch's weight; while a checkpoint is written, all
-# but the gradient once more.
-COPIES = 5 + 4
+# Resident megabytes: Spark's Python worker, TorchDistributor's wrapper and torchrun; and a rank that imported torch.
+LAUNCH_MB, RANK_MB = 230 + 130 + 260, 420
+# Of each weight: the weight, its gradient, two moments and the best epoch's weight. While a checkpoint is written, all
+# but the gradient twice more: safetensors makes bytes of each tensor, and then one piece of all bytes.
+COPIES = 5 + 2 * 4
 DECODING_MB = 256  # documents that are being decoded, twice
 LONG_BAG = 1000  # terms of a long document
 TEMPORARIES = 2  # factor for values that a pass creates and frees, and for gradients of saved values
@@ -40,7 +40,9 @@ def needed_mb(task: Task, terms: int) -> int:
     bucket = -(-task.documents // (task.train.shuffle_buckets or shuffle.default_buckets(task.documents)))
     pixels = 2 * bucket * math.prod(reads.image) / 2**20 if reads.image else 0.0
     activations = TEMPORARIES * documents * saved_mb(task)
-    return round(PROCESSES_MB + COPIES * weights + 1024 * task.train.cache_gb + DECODING_MB + pixels + activations)
+    return round(
+        LAUNCH_MB + RANK_MB + COPIES * weights + 1024 * task.train.cache_gb + DECODING_MB + pixels + activations
+    )
 
 
 def saved_mb(task: Task) -> float:

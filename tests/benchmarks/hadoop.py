@@ -117,7 +117,7 @@ def speed(work: RunContext) -> float:
 def started(folder: Path) -> Iterator[Hadoop]:
     """HDFS and YARN of two nodes."""
     spark = session.start("hadoop")
-    jars = class_path(spark._jvm)
+    jars = class_path()
     spark.stop()
     with hadoop(folder / "hadoop", jars, hosts=(LOOPBACK, LOOPBACK), cores=2) as cluster:
         yield cluster

@@ -1,7 +1,8 @@
 """A small Hadoop to try things on: `python -m tests.cluster start|stop`, by `make cluster` and `make cluster-stop`.
 
-HDFS with two DataNodes and YARN with two NodeManagers, on the loopback interface. A supervisor in the
-background holds the daemons: they end with it, however it ends. All that they write is in `build/cluster`.
+HDFS with two DataNodes and YARN with two NodeManagers, on the loopback interface. A supervisor in the background holds
+the daemons: they end with it, however it ends. All that they write is in `build/cluster`.
+`python -m tests.cluster fetch` fetches the JARs of its daemons, and those of the other daemons that tests start.
 """
 
 import json
@@ -13,25 +14,26 @@ import threading
 import time
 
 import psutil
-from pyspark.java_gateway import launch_gateway
 
-from tests.cluster.daemons import LOOPBACK
-from tests.cluster.hadoop import hadoop
-from tests.cluster.jars import class_path
-from tests.jobs import ROOT, environment
+from tests import reaper
+from tests.cluster import jars
 
+ROOT = jars.FOLDER.parents[1]
 FOLDER = ROOT / "build" / "cluster"
 STATE, LOG = FOLDER / "running.json", FOLDER / "log"
-HOSTS = (LOOPBACK, LOOPBACK)
 CORES = 2  # of each NodeManager: a driver and a rank
-START_S = 300  # the first time the JARs are fetched
+START_S = 300
 
 
 def start() -> int:
     """Start the supervisor, and wait until all daemons are ready."""
+    from tests.jobs import environment
+
     if running():
         print(told())
         return 0
+    if status := fetch():
+        return status
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     print("cluster: starting HDFS and YARN (half a minute)", file=sys.stderr, flush=True)
@@ -70,18 +72,29 @@ def stop() -> int:
 
 def hold() -> int:
     """Hold the daemons until a signal comes."""
+    from tests.cluster.daemons import LOOPBACK
+    from tests.cluster.hadoop import hadoop
+
+    reaper.start()
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
-    gateway = launch_gateway()
-    jars = class_path(gateway.jvm)
-    gateway.shutdown()
-    with hadoop(FOLDER, jars, hosts=HOSTS, cores=CORES) as started:
+    with hadoop(FOLDER, jars.class_path(), hosts=(LOOPBACK, LOOPBACK), cores=CORES) as started:
         me = psutil.Process()
         state = {"pid": me.pid, "created": me.create_time(), "address": started.address, "conf": str(started.conf)}
         STATE.with_suffix(".tmp").write_text(json.dumps(state))
         STATE.with_suffix(".tmp").rename(STATE)
         over.wait()
     STATE.unlink()
+    return 0
+
+
+def fetch() -> int:
+    """Fetch what the daemons of all tests need; a second time it is there."""
+    try:
+        jars.fetch()
+    except RuntimeError as error:
+        print(f"cluster: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -111,7 +124,7 @@ def told() -> str:
 
 
 if __name__ == "__main__":
-    commands = {"start": start, "stop": stop, "hold": hold}
+    commands = {"start": start, "stop": stop, "hold": hold, "fetch": fetch}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         print(__doc__, file=sys.stderr)
         sys.exit(2)

@@ -36,7 +36,7 @@ def several(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("hosts")
     with (
         hosts.hosts(2) as (master, nodes),
-        hadoop(folder, class_path(spark._jvm), hosts=nodes, master=master, cores=2) as started,
+        hadoop(folder, class_path(), hosts=nodes, master=master, cores=2) as started,
     ):
         write_json(folder / "a.json", documents(400))
         files.write(f"{started.address}/in/a.json", (folder / "a.json").read_bytes())

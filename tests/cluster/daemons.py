@@ -51,13 +51,13 @@ def daemon(log: Path, *command: str, host: Host = LOOPBACK, **variables: str) ->
 def launch(log: Path, *command: str, host: Host = LOOPBACK, **variables: str) -> psutil.Popen:
     """Start a daemon.
 
-    setpriv, nsenter and spark-class become the JVM (`exec`), so the process is the daemon itself. It ends with
-    us even where we are killed and clean nothing up.
+    nsenter and spark-class become the JVM (`exec`), so the process is the daemon itself. Where we are killed and clean
+    nothing up, our reaper ends it.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         return psutil.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *host.prefix, "spark-class", *command],
+            [*host.prefix, "spark-class", *command],
             env=environment() | {"SPARK_LOCAL_IP": host.address} | variables,
             stdin=subprocess.DEVNULL,
             stdout=stream,

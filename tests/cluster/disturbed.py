@@ -11,7 +11,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from models.storage import files as store
+from models.storage import files
 from models.training import checkpoint
 from pipelines import train
 from pipelines.config import load
@@ -43,7 +43,7 @@ class Disturbed:
     def __post_init__(self) -> None:
         write_json(self.folder / "in" / "a.json", documents(100))
         content = (self.folder / "in" / "a.json").read_bytes()
-        store.write(f"{self.root}/in/a.json", content)
+        files.write(f"{self.root}/in/a.json", content)
 
     @property
     def root(self) -> str:
@@ -99,11 +99,11 @@ class Disturbed:
 
     def marks(self) -> set[str]:
         """The names of all commits and checkpoints."""
-        files, lake = store.locate(f"{self.root}/lake")
-        if not files.exists(lake):
+        filesystem, lake = files.locate(f"{self.root}/lake")
+        if not filesystem.exists(lake):
             return set()
         kept = (f"/{checkpoint.FOLDER}/", "/_delta_log/")
-        return {name for name in files.find(lake) if any(part in name for part in kept) and "/." not in name}
+        return {name for name in filesystem.find(lake) if any(part in name for part in kept) and "/." not in name}
 
     def at_rest(self) -> set[str]:
         """The marks, once none has come for three seconds: ranks may outlive their driver for a moment."""
@@ -140,7 +140,7 @@ class Disturbed:
         if self.running.wait(timeout=PATIENCE_S) != 0:
             self.again()
             assert self.running.wait(timeout=PATIENCE_S) == 0, self.said()
-        report: dict[str, Any] = json.loads(store.read(f"{self.root}/report.json"))
+        report: dict[str, Any] = json.loads(files.read(f"{self.root}/report.json"))
         return report
 
     def again(self) -> None:
@@ -158,7 +158,7 @@ class Disturbed:
         """The weights, the steps and the tables' rows are those of a run that nothing happened to."""
         whole = train.run(spark, load(self.arguments(f"file://{self.folder}"))).to_dict()
         assert report["train"]["steps"] == whole["train"]["steps"]
-        weights = [store.read(f"{each['bundle']}/weights.safetensors") for each in (report, whole)]
+        weights = [files.read(f"{each['bundle']}/weights.safetensors") for each in (report, whole)]
         assert weights[0] == weights[1]
         for table in TABLES:
             remote, local = (

@@ -6,8 +6,8 @@
            └─ 10.77.n.3: likewise
 
 What two hosts say to each other goes over their links, whose counters tell how much it was; a link can be cut. A
-namespace lives as long as the process that holds it, and that process no longer than we do: nothing is left of tests
-that were killed.
+namespace lives as long as the process that holds it, which the reaper ends with us: nothing is left of tests that were
+killed.
 """
 
 import json
@@ -67,7 +67,7 @@ def join(host: Host) -> None:
 @contextmanager
 def _namespace() -> Iterator[int]:
     """The id of a process that has a network of its own."""
-    command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"]
+    command = ["unshare", "--net", "sleep", "infinity"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as holder:
         try:
             deadline = time.monotonic() + 10

@@ -1,19 +1,25 @@
-"""The JARs of Hadoop's daemons: fetched once by Spark's own resolver, then found in its cache, and checksummed.
+"""The JARs of Hadoop's daemons: fetched once by Spark's own resolver, checksummed, and kept in build/jars.
 
-Not among Spark's packages: they would be on every job's class path. What they depend on ships with Spark.
+`python -m tests.cluster fetch` fetches all of them before any test. They are not among Spark's packages, or they would
+be on every job's class path; what they depend on ships with Spark.
 """
 
+import fcntl
 import hashlib
-from collections.abc import Iterable
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from py4j.protocol import Py4JJavaError
-
+FOLDER = Path(__file__).resolve().parents[2] / "build" / "jars"
 HADOOP = "org.apache.hadoop:hadoop-client-minicluster:3.5.0"  # the version of Hadoop that pyspark 4.2.0 ships
 CASTLE = "org.bouncycastle"  # YARN's daemons sign with it
 
-SHA256 = {
+DAEMONS = {  # and their SHA-256
     HADOOP: "06772d24529e59939915979b3edba204d367750ef7dc5120411f35221dd4818c",
     f"{CASTLE}:bcprov-jdk18on:1.80": "e8ad209f8c58d291a37ca9750e9e9fac60596956c983e49dd8282381dd8b3249",
     f"{CASTLE}:bcpkix-jdk18on:1.80": "4f4ba6a92617ea19dc183f0fa5db492eee426fdde2a0a2d6c94777ffd1af6413",
@@ -22,7 +28,7 @@ SHA256 = {
 
 # A Kerberos server for one test: Hadoop's own, and what it is made of.
 KERBY = "org.apache.kerby"
-KDC_SHA256 = {
+KDC = {
     "org.apache.hadoop:hadoop-minikdc:3.5.0": "ae8f93c61ff6795336eaf6f4886b710aa8d6143402bd7a3ad1131dbe063b6f73",
     f"{KERBY}:kerb-simplekdc:2.0.3": "5d6e018222ea62b502d6443f2cfcf46e763804d4beee1648819c61bd7fc69a48",
     f"{KERBY}:kerb-admin:2.0.3": "75d8f752bd11269bf0c81f7353f088dedb1807a4bf49673b7c954bc4966bce8d",
@@ -41,23 +47,93 @@ KDC_SHA256 = {
 }
 
 
-def class_path(jvm: Any, wanted: Iterable[str] = tuple(SHA256)) -> str:
-    """The JARs' places, as a JVM takes them.
+SHA256 = DAEMONS | KDC
+
+
+def class_path(wanted: Iterable[str] = tuple(DAEMONS)) -> str:
+    """The paths of JARs, fetched if need be, as a JVM takes them.
 
     Raises:
-        RuntimeError: one is neither in the cache nor to be had, or is not the one that we know.
+        RuntimeError: a JAR can be fetched from nowhere, or its checksum is another one.
     """
-    return ":".join(_fetched(jvm, name) for name in wanted)
+    wanted = list(wanted)
+    fetch(wanted)
+    return ":".join(str(path_of(name)) for name in wanted)
 
 
-def _fetched(jvm: Any, name: str) -> str:
+def fetch(wanted: Iterable[str] = tuple(SHA256)) -> None:
+    """Bring those JARs into build/jars that are not there intact; safe for several processes at once.
+
+    Raises:
+        RuntimeError: a JAR can be fetched from nowhere, or its checksum is another one.
+    """
+    with _locked():
+        missing = [name for name in wanted if not is_intact(path_of(name), name)]
+        if not missing:
+            return
+        print(f"cluster: fetching {len(missing)} JARs of Hadoop's daemons", file=sys.stderr, flush=True)
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with _resolver() as jvm:
+            for name in missing:
+                _keep(_resolved(jvm, name), name)
+
+
+def path_of(name: str) -> Path:
+    """Where a JAR is kept."""
+    _, artifact, version = name.split(":")
+    return FOLDER / f"{artifact}-{version}.jar"
+
+
+def is_intact(path: Path, name: str) -> bool:
+    """Whether a file is there, and is the JAR that we know."""
+    return path.exists() and _digest(path) == SHA256[name]
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """One process at a time, of any checkout: Ivy's cache is the user's, and Ivy itself locks nothing."""
+    with Path(tempfile.gettempdir(), f"textmill-jars-{os.getuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _resolver() -> Iterator[Any]:
+    """A JVM with Spark's classes, which ends with the block."""
+    from pyspark.java_gateway import launch_gateway
+
+    gateway = launch_gateway()
+    try:
+        yield gateway.jvm
+    finally:
+        gateway.shutdown()
+        gateway.proc.stdin.close()  # upon which it ends
+        gateway.proc.wait(timeout=60)
+
+
+def _resolved(jvm: Any, name: str) -> Path:
+    """The JAR in Ivy's cache."""
+    from py4j.protocol import Py4JJavaError
+
     address = jvm.java.net.URI.create(f"ivy://{name}?transitive=false")
     try:
-        path = str(jvm.org.apache.spark.util.DependencyUtils.resolveMavenDependencies(address).head())
+        return Path(str(jvm.org.apache.spark.util.DependencyUtils.resolveMavenDependencies(address).head()))
     except Py4JJavaError as error:
-        raise RuntimeError(f"{name} is neither in Spark's Ivy cache nor to be had: it is needed once") from error
-    with Path(path).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != (SHA256 | KDC_SHA256)[name]:
-        raise RuntimeError(f"{path} is not the {name} that we know: its SHA-256 is {found}; remove it and repeat")
-    return path
+        raise RuntimeError(f"{name} is neither in Spark's Ivy cache nor can it be downloaded") from error
+
+
+def _keep(found: Path, name: str) -> None:
+    """Put a JAR into its place at once and whole."""
+    if not is_intact(found, name):
+        raise RuntimeError(
+            f"{found} is not the {name} that we know: its SHA-256 is {_digest(found)}; remove it and repeat"
+        )
+    target = path_of(name)
+    part = target.with_suffix(".part")
+    shutil.copyfile(found, part)
+    part.rename(target)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

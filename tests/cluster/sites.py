@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests import reaper
 from tests.cluster.daemons import Host, free_port
 
 Site = dict[str, str]
@@ -12,6 +13,9 @@ HEAP = {"SPARK_DRIVER_MEMORY": "256m"}  # spark-class gives this to a class that
 # One attempt and its answer at once: whoever calls repeats it himself. By default the client tries for two minutes.
 IMPATIENT = {"dfs.client.failover.max.attempts": "1"}
 BY_CORES = "org.apache.hadoop.yarn.util.resource.DominantResourceCalculator"
+# What a container inherits of its NodeManager's environment. The hosts have no names that lead to their addresses,
+# so each passes on its own; and the reaper knows a container's processes by its variable.
+PASSED_ON = ("JAVA_HOME", "HADOOP_CONF_DIR", "PATH", "LANG", "TZ", "SPARK_LOCAL_IP", reaper.VARIABLE)
 NODE_MB = 8192  # what YARN may give away of a host's memory
 
 
@@ -126,8 +130,7 @@ def node_manager(manager: Sites, host: Host, place: Path, cores: int) -> Sites:
             "yarn.nodemanager.log-dirs": str(place / "logs"),
             "yarn.nodemanager.resource.memory-mb": str(NODE_MB),
             "yarn.nodemanager.resource.cpu-vcores": str(cores),
-            # The hosts have no names that would lead to their addresses: each tells its containers.
-            "yarn.nodemanager.env-whitelist": "JAVA_HOME,HADOOP_CONF_DIR,PATH,LANG,TZ,SPARK_LOCAL_IP",
+            "yarn.nodemanager.env-whitelist": ",".join(PASSED_ON),
             "yarn.nodemanager.vmem-check-enabled": "false",  # a JVM reserves far more than it takes
             "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "100",
             "yarn.nodemanager.delete.debug-delay-sec": "0",

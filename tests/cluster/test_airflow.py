@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import reaper
 from tests.conftest import last_json
 from tests.jobs import ROOT
 from tests.schedules import FOLDER, here, write_text
@@ -70,7 +71,7 @@ class Home:
 
     def __init__(self, commands: Path, folder: Path) -> None:
         self.commands, self.folder = commands, folder
-        self.variables = {
+        self.variables = reaper.mark() | {
             "HOME": os.environ["HOME"],
             "PATH": f"{commands}:/usr/bin:/bin",
             "AIRFLOW_HOME": str(folder / "airflow"),

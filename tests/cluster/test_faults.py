@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.cluster import hadoop as clusters
 from tests.cluster.daemons import LOOPBACK
 from tests.cluster.disturbed import Disturbed, show
-from tests.cluster.hadoop import Hadoop, hdfs
+from tests.cluster.hadoop import Hadoop, hdfs, takes_writes
 from tests.cluster.jars import HADOOP, class_path
 from tests.jobs import environment
 
@@ -25,7 +24,7 @@ WRITING = ["ingest: batch 1", "clean: batch 1", "featurize: batch 1"]
 @pytest.fixture
 def cluster(spark: SparkSession, tmp_path: Path) -> Iterator[Hadoop]:
     """Two DataNodes that both hold every block."""
-    jars = class_path(spark._jvm, [HADOOP])
+    jars = class_path([HADOOP])
     with hdfs(tmp_path / "hdfs", jars, hosts=(LOOPBACK, LOOPBACK), settings=PATIENT) as started:
         yield started
 
@@ -54,7 +53,7 @@ def test_the_name_node_is_killed_and_comes_back(spark: SparkSession, disturbed: 
     name_node.kill()
     time.sleep(3)
     name_node.start()
-    name_node.wait(lambda: clusters.takes_writes(disturbed.cluster.address))
+    name_node.wait(lambda: takes_writes(disturbed.cluster.address))
     show(f"NameNode killed and started again, {moment}", disturbed.recovery_s(before))
     disturbed.assert_like_undisturbed(spark, disturbed.end())
 
@@ -91,7 +90,7 @@ def test_hdfs_is_away(spark: SparkSession, disturbed: Disturbed, moment: str) ->
     assert_told(disturbed, "HDFS does not answer")
     show(f"HDFS away for good, {moment}: until the job ends with status 1", time.monotonic() - began)
     name_node.start()
-    name_node.wait(lambda: clusters.takes_writes(disturbed.cluster.address))
+    name_node.wait(lambda: takes_writes(disturbed.cluster.address))
     disturbed.start()
     disturbed.assert_like_undisturbed(spark, disturbed.end())
 

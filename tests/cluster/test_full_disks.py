@@ -32,7 +32,7 @@ def with_a_small_disk(folder: Path) -> Host:
 @pytest.fixture
 def small(spark: SparkSession, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Hadoop]:
     """A DataNode on a small disk, and those of `request`."""
-    jars = class_path(spark._jvm, [HADOOP])
+    jars = class_path([HADOOP])
     hosts = (with_a_small_disk(tmp_path / "hdfs" / "datanode1" / "data"), *request.param)
     with hdfs(tmp_path / "hdfs", jars, hosts=hosts, settings=SMALL) as started:
         yield started

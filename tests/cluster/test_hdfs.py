@@ -16,12 +16,12 @@ import pytest
 from hdfs_native import Client
 from pyspark.sql import SparkSession
 
-from models.storage import files as store
+from models.storage import files
 from pipelines.readers import orange_tab
 from pipelines.readers.formats import FORMATS
 from pipelines.readers.rows import Row
-from pipelines.sources import files as files_source
 from pipelines.sources import reviews_zh
+from pipelines.sources.files import Options
 from tests.cluster import sites
 from tests.cluster.daemons import free_port
 from tests.cluster.hadoop import Hadoop, hdfs
@@ -48,7 +48,7 @@ class Place:
     def put(self, name: str, rows: list[Any], scratch: Path) -> None:
         """JSON lines at `<root>/<name>`, by way of the folder `scratch`."""
         write_json(scratch / "rows.json", rows)
-        store.write(f"{self.root}/{name}", (scratch / "rows.json").read_bytes())
+        files.write(f"{self.root}/{name}", (scratch / "rows.json").read_bytes())
 
     def run(self, job: str, *arguments: str) -> dict[str, Any]:
         """The report of a job that must succeed."""
@@ -76,10 +76,12 @@ class Place:
 
         Read without Spark, which takes seconds a table: the log's commits name the files.
         """
-        files, root = store.locate(f"{self.root}/{name}")
+        filesystem, root = files.locate(f"{self.root}/{name}")
         active: dict[str, None] = {}
-        for commit in sorted(path for path in files.ls(f"{root}/_delta_log", detail=False) if path.endswith(".json")):
-            for action in map(json.loads, store.read(self.address(commit)).splitlines()):
+        for commit in sorted(
+            path for path in filesystem.ls(f"{root}/_delta_log", detail=False) if path.endswith(".json")
+        ):
+            for action in map(json.loads, files.read(self.address(commit)).splitlines()):
                 if "add" in action:
                     active[unquote(action["add"]["path"])] = None
                 elif "remove" in action:
@@ -88,7 +90,7 @@ class Place:
 
     def parquet(self, path: str) -> list[dict[str, Any]]:
         """The rows of a Parquet file, their columns sorted."""
-        rows = pq.read_table(io.BytesIO(store.read(self.address(path)))).to_pylist()
+        rows = pq.read_table(io.BytesIO(files.read(self.address(path)))).to_pylist()
         return [{name: row[name] for name in sorted(row) if name != "modified"} for row in rows]
 
     def address(self, path: str) -> str:
@@ -99,14 +101,14 @@ class Place:
 
     def tables(self) -> list[str]:
         """The names of the lake's Delta tables, but that of the reports, which hold seconds."""
-        files, root = store.locate(f"{self.root}/lake")
-        logs = {str(path).rpartition("/_delta_log/")[0] for path in files.find(root) if "/_delta_log/" in path}
+        filesystem, root = files.locate(f"{self.root}/lake")
+        logs = {str(path).rpartition("/_delta_log/")[0] for path in filesystem.find(root) if "/_delta_log/" in path}
         return sorted(f"lake{log.removeprefix(root)}" for log in logs if not log.endswith("/runs"))
 
 
 @pytest.fixture(scope="module")
 def cluster(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
-    with hdfs(tmp_path_factory.mktemp("hdfs"), class_path(spark._jvm, [HADOOP])) as started:
+    with hdfs(tmp_path_factory.mktemp("hdfs"), class_path([HADOOP])) as started:
         yield started
 
 
@@ -139,9 +141,9 @@ def test_train(trained: tuple[Place, Place], cluster: Hadoop) -> None:
     assert_equal(trained)
     assert len(trained[1].tables()) == 9
     bundles = [f"{place.root}/lake/files/bundles/{RUN}" for place in trained]
-    assert store.names(bundles[0]) == store.names(bundles[1])
+    assert files.names(bundles[0]) == files.names(bundles[1])
     for name in ("weights.safetensors", "vocabulary.parquet"):
-        assert store.read(f"{bundles[0]}/{name}") == store.read(f"{bundles[1]}/{name}"), name
+        assert files.read(f"{bundles[0]}/{name}") == files.read(f"{bundles[1]}/{name}"), name
     left = [status.path for status in Client(cluster.address).list_status("/", True) if status.path.endswith(".tmp")]
     assert not left, "a file was written beside its place and left there"
 
@@ -207,9 +209,11 @@ def test_a_name_service_that_addresses_leave_out(
     rows = place.table("lake/files/bronze/documents")
     assert place.run("maintain", *lake)["files"]["bronze/documents"] == [4, 1]
     assert place.table("lake/files/bronze/documents") == rows
-    files, root = store.locate(f"{place.root}/lake")
+    filesystem, root = files.locate(f"{place.root}/lake")
     logs = [
-        store.read(place.address(path)) for path in files.find(root) if path.endswith(".json") and "/_delta" in path
+        files.read(place.address(path))
+        for path in filesystem.find(root)
+        if path.endswith(".json") and "/_delta" in path
     ]
     assert len(logs) > 9
     assert not any(b'"path":"hdfs:' in log for log in logs)
@@ -217,7 +221,7 @@ def test_a_name_service_that_addresses_leave_out(
 
 def test_every_source_reads_the_rows_that_it_reads_on_a_local_disk(cluster: Hadoop, tmp_path: Path) -> None:
     """Files of some megabytes: whoever takes HDFS's pieces for lines finds other rows."""
-    options = files_source.Options(path=str(tmp_path), label="label", format="json")
+    options = Options(path=str(tmp_path), label="label", format="json")
     texts = [f"{'a ship at sea, ' * 8}{number}" for number in range(20_000)]
     written = {
         "train.tab": "class\ttext\nd\tstring\nclass\t\n" + "".join(f"sea\t{text}\n" for text in texts),
@@ -235,7 +239,7 @@ def test_every_source_reads_the_rows_that_it_reads_on_a_local_disk(cluster: Hado
     for name, content in written.items():
         path, raw = tmp_path / name, content.encode()
         path.write_bytes(gzip.compress(raw, 1) if name.endswith(".gz") else raw)
-        store.write(f"{cluster.address}/formats/{name}", path.read_bytes())
+        files.write(f"{cluster.address}/formats/{name}", path.read_bytes())
         rows = readers[name.removesuffix(".gz")]
         found = list(rows(f"{cluster.address}/formats/{name}"))
         assert [row.text for row in found] == texts, name

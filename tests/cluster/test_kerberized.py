@@ -20,7 +20,7 @@ ASK = "import sys; from pipelines.launch import hdfs_access; print(repr(hdfs_acc
 
 @pytest.fixture(scope="module")
 def cluster(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kerberized]:
-    daemons, kdc = jars.class_path(spark._jvm), jars.class_path(spark._jvm, jars.KDC_SHA256)
+    daemons, kdc = jars.class_path(), jars.class_path(jars.KDC)
     with kerberized(tmp_path_factory.mktemp("kerberized"), daemons, kdc) as started:
         yield started
 

@@ -28,7 +28,7 @@ SOFT_LIMIT_S = 60  # of a lease whose holder is silent; fixed in HDFS
 
 @pytest.fixture(scope="module")
 def cluster(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
-    with hdfs(tmp_path_factory.mktemp("hdfs"), class_path(spark._jvm, [HADOOP])) as started:
+    with hdfs(tmp_path_factory.mktemp("hdfs"), class_path([HADOOP])) as started:
         yield started
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import reaper
 from tests.conftest import last_json
 from tests.schedules import here, parsed, write_text
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.cluster
 def bare(folder: Path, variables: dict[str, str]) -> dict[str, str]:
     """What cron gives a command before the file's own variables, and those; no Hadoop is configured here."""
     home = {"HOME": os.environ["HOME"], "LOGNAME": "textmill", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
-    return home | variables | {"HADOOP_CONF_DIR": str(folder)}
+    return home | variables | {"HADOOP_CONF_DIR": str(folder)} | reaper.mark()
 
 
 def run(command: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.cluster
 def cluster(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
     """Two NodeManagers, two DataNodes, and a hundred documents on HDFS."""
     folder = tmp_path_factory.mktemp("hadoop")
-    with hadoop(folder, class_path(spark._jvm), hosts=(LOOPBACK, LOOPBACK), cores=2) as started:
+    with hadoop(folder, class_path(), hosts=(LOOPBACK, LOOPBACK), cores=2) as started:
         write_json(folder / "a.json", [*documents(100), [1]])
         files.write(f"{started.address}/in/a.json", (folder / "a.json").read_bytes())
         yield started

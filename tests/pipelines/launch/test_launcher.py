@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import random
 import threading
 import time
@@ -23,6 +22,7 @@ from models.ranks.exit_records import RankFailure
 from models.training import checkpoint, history
 from models.training.task import Task
 from pipelines.launch import launcher
+from tests import reaper
 from tests.models.cases import corpus, make_task, write_features
 from tests.pipelines import faulty
 
@@ -66,7 +66,7 @@ def launched_processes(argument: str = "") -> list[psutil.Process]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # it ends while we look
             command = " ".join(process.cmdline())  # read once: a process that has ended has none
-            ours = command.endswith("/train.py") and process.environ().get("TEXTMILL_TESTS") == str(os.getpid())
+            ours = command.endswith("/train.py") and process.environ().items() >= reaper.mark().items()
             processes += [process] if ours and argument in command else []
     return processes
 
