@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from models.dataset.images import MODES
 from models.dataset.inputs import Inputs
-from models.parts.option_checks import check
-from models.parts.settings import setting
+from models.options.checks import check
+from models.options.fields import setting
 
 READS = ("image",)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from models.dataset.inputs import Inputs
-from models.parts.option_checks import check
-from models.parts.settings import setting
+from models.options.checks import check
+from models.options.fields import setting
 
 READS = ("bags",)
 ACTIVATIONS: dict[str, type[nn.Module]] = {

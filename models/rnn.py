@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from models.dataset.inputs import Inputs, Words
+from models.options.checks import check
+from models.options.fields import setting
 from models.parts.layers import WordEmbedding, masked_max, masked_mean
-from models.parts.option_checks import check
-from models.parts.settings import setting
 
 READS = ("words",)
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

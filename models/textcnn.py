@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from models.dataset.inputs import Inputs
+from models.options.checks import check
+from models.options.fields import setting
 from models.parts.layers import WordEmbedding, masked_max
-from models.parts.option_checks import check
-from models.parts.settings import setting
 
 READS = ("words",)
 

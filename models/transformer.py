@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from models.attention import SelfAttention
 from models.dataset.inputs import Inputs
+from models.options.checks import check
+from models.options.fields import setting
 from models.parts.layers import WordEmbedding, masked_max, masked_mean
-from models.parts.option_checks import check
-from models.parts.settings import setting
 
 READS = ("words",)
 POSITIONS = ("learned", "sinusoidal")

@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import MISSING, OmegaConf
 
 from models.dataset.tfidf import Options as TfidfOptions
-from models.parts.settings import described, setting
+from models.options.fields import described, setting
 from models.storage import addresses
 from models.training.task import Options as TrainOptions
 from pipelines.arguments import conf_files, help_page

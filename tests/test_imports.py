@@ -96,10 +96,16 @@ def models_that_know_pipelines(tree: Tree) -> list[str]:
 
 
 def wings_that_know_jobs(tree: Tree) -> list[str]:
-    """A wing takes what it needs as arguments: neither a job nor the configuration of all jobs."""
-    above = tree.jobs | {"pipelines.config"}
-    found = [each for each in tree.imports if tree.wing_of(each.importer)]
-    return [str(each) for each in found if tree.module_of(each.name) in above]
+    """A wing takes what it needs as arguments: neither a job nor the configuration of all jobs.
+
+    `pipelines.job` alone resolves the configuration, for the jobs above it.
+    """
+    found = []
+    for each in tree.imports:
+        above = tree.jobs | (set() if tree.wing_of(each.importer) == "pipelines.job" else {"pipelines.config"})
+        if tree.wing_of(each.importer) and tree.module_of(each.name) in above:
+            found.append(str(each))
+    return found
 
 
 def circles_of_wings(tree: Tree) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.dataset.ragged import Ints
-from models.parts.settings import setting
+from models.options.fields import setting
 
 Floats = NDArray[np.float32]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from models.dataset.tfidf import Options as TfidfOptions
-from models.parts.option_checks import check
-from models.parts.settings import setting
+from models.options.checks import check
+from models.options.fields import setting
 from models.storage.json_values import JsonObject
 
 # What `--help` groups the keys under.

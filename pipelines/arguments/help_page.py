@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import Field, dataclass
 from typing import Any
 
-from models.parts.settings import described
+from models.options.fields import described
 from pipelines.arguments.job_keys import JOBS
 from pipelines.arguments.values import shown
 

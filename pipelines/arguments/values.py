@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 
 import yaml
 
-from models.parts.settings import described
+from models.options.fields import described
 from pipelines.errors import UserError
 
 Scalar = str | int | float | bool

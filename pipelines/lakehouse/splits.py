@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from models.parts.settings import setting
+from models.options.fields import setting
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
-from models.parts.settings import setting
+from models.options.fields import setting
 from pipelines.readers import listing
 from pipelines.readers.listing import SourceFile
 from pipelines.readers.locations import DATA

@@ -8,7 +8,7 @@ from omegaconf import MISSING
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from models.parts.settings import setting
+from models.options.fields import setting
 from models.storage import addresses
 from pipelines.errors import UserError
 from pipelines.lakehouse.delta_log import is_delta_table

@@ -7,7 +7,7 @@ from functools import partial
 from omegaconf import MISSING
 from pyspark.sql import DataFrame, SparkSession
 
-from models.parts.settings import setting
+from models.options.fields import setting
 from models.storage import addresses
 from pipelines.readers import listing, raw_documents, streams
 from pipelines.readers.listing import SourceFile

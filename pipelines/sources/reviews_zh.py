@@ -6,7 +6,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
-from models.parts.settings import setting
+from models.options.fields import setting
 from pipelines.readers import listing, raw_documents, streams
 from pipelines.readers.listing import SourceFile
 from pipelines.readers.locations import DATA

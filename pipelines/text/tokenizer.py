@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.parts.settings import setting
+from models.options.fields import setting
 from pipelines.text import jieba_tokenizer
 from pipelines.text.word_pattern import WORDS, IntArray, find_words
 

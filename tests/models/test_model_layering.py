@@ -10,7 +10,7 @@ from tests.models.cases import ROOT
 
 # From the bottom to the top: a module may import from its own layer and from those before it.
 LAYERS = (
-    "models.parts.option_checks",
+    "models.options",
     "models.storage",
     "models.dataset",
     "models.parts",
@@ -63,7 +63,7 @@ def test_every_module_has_its_layer() -> None:
     folders = {path.parent.name for path in ROOT.glob("models/*/*.py")}
     assert folders == {name.split(".")[1] for name in LAYERS if name.startswith("models.")}
     assert LAYERS[layer_of("models.mlp")] == LAYERS[layer_of("models.absent")] == "architectures"
-    assert LAYERS[layer_of("models.parts.option_checks")] == "models.parts.option_checks"
+    assert LAYERS[layer_of("models.options.checks")] == "models.options.checks"
     assert LAYERS[layer_of("models.parts.layers")] == "models.parts"
 
 
@@ -73,7 +73,7 @@ def test_every_module_has_its_layer() -> None:
         ("storage/files.py", "from models.dataset import index", "models.dataset.index"),
         ("storage/files.py", "from models.dataset.index import Index", "models.dataset.index"),
         ("dataset/index.py", "def read():\n    import models.mlp", "models.mlp"),
-        ("parts/option_checks.py", "from models.storage.files import read", "models.storage.files"),
+        ("options/checks.py", "from models.storage.files import read", "models.storage.files"),
         ("mlp.py", "from models.bundles import weights", "models.bundles"),
         ("training/loop.py", "from pyspark.sql import SparkSession", "pyspark.sql"),
         ("ranks/stdio.py", "from pipelines import config", "pipelines"),

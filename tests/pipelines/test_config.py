@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.parts.settings import described
+from models.options.fields import described
 from pipelines import config
 from pipelines.arguments.job_keys import JOBS, SHARED
 from pipelines.arguments.values import default, shown

@@ -1,0 +1,1 @@
+"""What every `Options` dataclass is made of: fields with help texts, and checks of their values."""
