@@ -2,22 +2,34 @@
 
 import re
 import shlex
+import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipelines.config import CONF
+from tests.jobs import ROOT, environment
 
-ROOT = CONF.parent
-FENCE = re.compile(r"(?ms)^( *)```([a-z]*)\n(.*?)^\1```$")
+FENCE = re.compile(r"(?ms)^( *)```([a-z]*)((?: [^\n]*)?)\n(.*?)^\1```$")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A `spark-submit` of a page: the job and its arguments, placeholders such as <run> filled in."""
+    """A `spark-submit` of a page: its words, the job and the job's arguments. Placeholders such as <run> are an x."""
 
+    words: tuple[str, ...]
     job: str
     arguments: tuple[str, ...]
+
+    def run(self, *more: str, replacing: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run it in the project's folder, with some text replaced and more arguments."""
+        words = list(self.words)
+        for old, new in (replacing or {}).items():
+            words = [word.replace(old, new) for word in words]
+        command = [*words, *more]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=300
+        )
 
 
 @dataclass(frozen=True)
@@ -43,9 +55,14 @@ class Page:
 
     def blocks(self, language: str) -> list[str]:
         """The fenced blocks of a language."""
-        return [
-            re.sub(f"(?m)^{indent}", "", body) for indent, kind, body in FENCE.findall(self.text) if kind == language
-        ]
+        found = FENCE.findall(self.text)
+        return [re.sub(f"(?m)^{indent}", "", body) for indent, kind, _, body in found if kind == language]
+
+    @cached_property
+    def titled(self) -> list[tuple[str, str]]:
+        """The fenced blocks that have a file's path as their title: (path, content)."""
+        found = [(re.search(r'title="([^"]+)"', head), body) for _, _, head, body in FENCE.findall(self.text)]
+        return [(title[1], body) for title, body in found if title]
 
     @cached_property
     def spans(self) -> list[str]:
@@ -83,11 +100,11 @@ class Page:
 
 
 def submitted(line: str) -> Command | None:
-    """The job that a line of shell submits; None where it only asks for help."""
+    """The job that a line of shell submits; None if it only asks for help."""
     words = shlex.split(re.sub(r"<[^<>]*>", "x", re.sub(r"\s#.*", "", line)))
     (position,) = [number for number, word in enumerate(words) if re.search(r"(^|/)pipelines/\w+\.py$", word)]
-    arguments = tuple(word for word in words[position + 1 :] if word != "…")
-    return None if "--help" in arguments else Command(Path(words[position]).stem, arguments)
+    arguments = tuple(words[position + 1 :])
+    return None if "--help" in arguments else Command(tuple(words), Path(words[position]).stem, arguments)
 
 
 README = Page(ROOT / "README.md")

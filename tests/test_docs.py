@@ -96,9 +96,9 @@ def test_keys_exist(page: Page) -> None:
 
 
 def is_taken(group: str, name: str, argument: str) -> bool:
-    """Whether some member of the group takes the argument; for a key that is no member's, whether it is taken at all."""
+    """Whether some member of the group takes the argument; of any other key, whether it is taken at all."""
     if not name or group not in GROUPS:
-        return bool(load([argument]))
+        return bool(load([argument, *(["source.path=/x"] if argument in ("source=files", "source=images") else [])]))
     for member in members(group):
         known = {item.name for item in dataclasses.fields(component(group, member).Options)}
         path = [f"{group}.path=/x"] if group == "source" and "path" in known - {name} else []
