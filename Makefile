@@ -1,6 +1,6 @@
 # Every habit of this project is one command: `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup train test check cluster cluster-stop test-cluster pack faults faults-cluster bench data
+.PHONY: help setup train test check cluster cluster-stop test-cluster pack faults faults-cluster bench data docs
 # What another Spark or Python on this machine may have set would lead past .venv.
 unexport SPARK_HOME SPARK_CONF_DIR PYTHONPATH PYTHONHOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON
 PYTHON ?=
@@ -47,3 +47,11 @@ bench: setup data ## the figures of the README: tables and one JSON line
 
 data: setup ## bring 20 Newsgroups and R8 into data/, checksums verified
 	@$(BIN)/python data/fetch.py
+
+# Its tools come with the first `make docs`, in some seconds: who trains or tests needs none of them.
+docs: setup ## build the documentation into build/site; a warning or a dead link is an error
+	@[ .venv/.docs -nt pyproject.toml ] || { echo "docs: installing MkDocs (the log is build/docs.log)" >&2; \
+	  $(BIN)/python -m pip install --disable-pip-version-check -e '.[docs]' >build/docs.log 2>&1 && touch .venv/.docs; }
+	@$(BIN)/python docs/images/road_of_the_data.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "docs: open build/site/index.html" >&2

@@ -15,7 +15,7 @@ from tests.cluster.standalone import Standalone, standalone, variables, worker, 
 from tests.cluster.wire import Wire
 from tests.conftest import last_json
 from tests.jobs import ROOT, small
-from tests.test_readme import commands, run
+from tests.pages import page
 
 pytestmark = pytest.mark.cluster
 
@@ -110,8 +110,8 @@ def test_without_the_profile_the_wire_shows_it(tmp_path: Path) -> None:
 
 def test_the_readmes_command(tmp_path: Path) -> None:
     """On this machine alone, where Spark makes a secret itself."""
-    (command,) = commands("Secure")
-    done = run(command, *small(tmp_path), f"lake={tmp_path}/lake")
+    (command,) = page("security").commands
+    done = command.run(*small(tmp_path), f"lake={tmp_path}/lake")
     assert done.returncode == 0, done.stderr[-3000:]
     assert last_json(done.stdout)["train"]["ranks"] == 2
 

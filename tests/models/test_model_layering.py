@@ -63,7 +63,7 @@ def test_every_module_has_its_layer() -> None:
     folders = {path.parent.name for path in ROOT.glob("models/*/*.py")}
     assert folders == {name.split(".")[1] for name in LAYERS if name.startswith("models.")}
     assert LAYERS[layer_of("models.mlp")] == LAYERS[layer_of("models.absent")] == "architectures"
-    assert LAYERS[layer_of("models.options.checks")] == "models.options.checks"
+    assert LAYERS[layer_of("models.options.checks")] == "models.options"
     assert LAYERS[layer_of("models.parts.layers")] == "models.parts"
 
 
