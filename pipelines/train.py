@@ -23,9 +23,9 @@ def run(spark: SparkSession, config: Config) -> TrainingReport:
         Busy: another job holds the data set or the run.
         RankFailure: as `launcher.launch`; the failure is kept in `runs`.
     """
-    dataset = configured_dataset(spark, config)
     settings = update_settings(config)
     request = training_request(config)
+    dataset = configured_dataset(spark, config)
     check_resources(spark, request.settings.train.ranks, dataset.root)
     return train(dataset, request, update_tables(dataset, settings))
 

@@ -26,7 +26,8 @@ class Evaluation:
 
     def to_dict(self) -> JsonObject:
         """The metrics as a JSON object, without what was left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        return values | ({"interval": [*values["interval"]]} if "interval" in values else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class SingleLabelEvaluation(Evaluation):
     """
 
     accuracy: float
-    interval: list[float]
+    interval: tuple[float, float]
     macro_f1: float
     majority: float
     unknown_label: int
@@ -54,7 +55,7 @@ class MultiLabelEvaluation(Evaluation):
     """Of documents with any number of labels: see `MultiLabelMetrics`; the rest as of `SingleLabelEvaluation`."""
 
     accuracy: float
-    interval: list[float]
+    interval: tuple[float, float]
     micro_f1: float
     macro_f1: float
     unknown_label: int
@@ -102,8 +103,7 @@ def regression_metrics(batches: Sequence[pa.RecordBatch]) -> RegressionEvaluatio
     if not sum(rows.num_rows for rows in batches):
         return None
     true, predicted = (np.concatenate([rows.column(index).to_numpy() for rows in batches]) for index in (0, 1))
-    values: dict[str, Any] = RegressionMetrics.of(true, predicted).to_dict()
-    return RegressionEvaluation(documents=len(true), **values)
+    return RegressionEvaluation(documents=len(true), **asdict(RegressionMetrics.of(true, predicted)))
 
 
 def single_label_metrics(pairs: Iterable[tuple[Sequence[str], str]], labels: Sequence[str]) -> SingleLabelEvaluation:
@@ -117,9 +117,8 @@ def single_label_metrics(pairs: Iterable[tuple[Sequence[str], str]], labels: Seq
         predicted[index[answer]] += number
         hits[index[label]] += number if label == answer else 0
     unknown = [index[name] for name in names if name not in set(labels)]
-    values: dict[str, Any] = SingleLabelMetrics.of_counts(hits, predicted, true).to_dict()
     return SingleLabelEvaluation(
-        **values,
+        **asdict(SingleLabelMetrics.of_counts(hits, predicted, true)),
         documents=int(true.sum()),
         unknown_label=int(true[unknown].sum()),
         classes=ClassScores.of_counts(hits, predicted, true).to_dict(names),
@@ -152,9 +151,8 @@ def multi_label_metrics(
         unknown += not wanted <= set(labels)
     names = sorted({*labels, *true})
     counts = [np.array([counter[name] for name in names]) for counter in (hits, given, true)]
-    values: dict[str, Any] = MultiLabelMetrics.of_counts(*counts, exact=exact, documents=documents).to_dict()
     return MultiLabelEvaluation(
-        **values,
+        **asdict(MultiLabelMetrics.of_counts(*counts, exact=exact, documents=documents)),
         documents=documents,
         unknown_label=unknown,
         classes=ClassScores.of_counts(*counts).to_dict(names),

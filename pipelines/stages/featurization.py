@@ -153,12 +153,14 @@ def _feature_rows(documents: pa.RecordBatch, tokens: tokenizer.TokenizedBatch, b
     """Documents as `schemas.FEATURES`."""
     offsets = pa.array(tokens.offsets, pa.int32())
     positions = pa.array(tokens.word_offsets, pa.int32())
-    columns: dict[str, Any] = {name: documents[name] for name in ("key", "id", "split", "labels", "target", "content")}
-    columns["batch"] = repeat_integer(batch, documents.num_rows)
-    columns["terms"] = pa.ListArray.from_arrays(offsets, pa.array(tokens.term_ids[tokens.indices]))
-    columns["counts"] = pa.ListArray.from_arrays(offsets, pa.array(tokens.counts, pa.int32()))
-    columns["sequence"] = pa.ListArray.from_arrays(positions, pa.array(tokens.word_positions, pa.int32()))
-    return pa.table(columns)
+    copied = {name: documents[name] for name in ("key", "id", "split", "labels", "target", "content")}
+    computed = {
+        "batch": repeat_integer(batch, documents.num_rows),
+        "terms": pa.ListArray.from_arrays(offsets, pa.array(tokens.term_ids[tokens.indices])),
+        "counts": pa.ListArray.from_arrays(offsets, pa.array(tokens.counts, pa.int32())),
+        "sequence": pa.ListArray.from_arrays(positions, pa.array(tokens.word_positions, pa.int32())),
+    }
+    return pa.table(copied | computed)
 
 
 def _vocabulary_rows(tokens: tokenizer.TokenizedBatch, is_train: Any) -> pa.Table:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -96,7 +95,7 @@ def _as_stored(rows: pa.RecordBatch, options: tokenizer.Options) -> StoredDocume
 
 def without_truth(source: ConfiguredSource) -> ConfiguredSource:
     """The source without labels, splits and targets, so that a missing label rejects no row."""
-    types: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(source.options)}
+    types = {field.name: field.type for field in dataclasses.fields(source.options)}
     unset = {name: False if types[name] is bool else None for name in TRUTH_KEYS if name in types}
     return ConfiguredSource(source.name, dataclasses.replace(source.options, **unset))
 

@@ -5,7 +5,6 @@ import io
 import json
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -171,7 +170,7 @@ def prepare_task(
     labels = [] if numeric else sorted(snapshot.labels)
     if len(labels) < 2 and not numeric:
         raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
-    options: dict[str, Any] = dataclasses.asdict(settings.model_options)
+    options = dataclasses.asdict(settings.model_options)
     with spark_progress(session, "train: vocabulary"):
         num_terms = _write_vocabulary(dataset, settings, snapshot, folder)
         if not num_terms and not architecture.input_spec(settings.model, options).image:

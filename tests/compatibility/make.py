@@ -48,12 +48,20 @@ FILES = ("source=files", "source.format=csv")
 NOTES = (*FILES, f"source.path={PLACE}/inputs/in", "source.label=label", "dataset=notes", "split.test=0.3")
 MLP = ("model=mlp", "model.hidden=[4]")
 FINISHED = (*MLP, "train.epochs=30", "train.lr=0.01")
-STOPPED = (*MLP, "train.epochs=400", "train.patience=0")
+STOPPED = (*MLP, "train.epochs=150", "train.patience=0")
 CNN = ("model=textcnn", "model.embedding=4", "model.filters=3", "model.widths=[1,3]", "model.length=16")
 WORDS = (*CNN, "train.epochs=20", "train.lr=0.01")
 TARGET = (*FILES, f"source.path={PLACE}/inputs/target", "source.target=words", "dataset=target", "model=linear")
 SEVERAL = ("source.label=label", "source.label_separator=|", "train.loss=binary")
-LABELS = (*FILES, f"source.path={PLACE}/inputs/labels", *SEVERAL, "dataset=labels", *MLP, "train.lr=0.01")
+LABELS = (
+    *FILES,
+    f"source.path={PLACE}/inputs/labels",
+    *SEVERAL,
+    "dataset=labels",
+    *MLP,
+    "train.epochs=40",
+    "train.lr=0.05",
+)
 
 HARBOUR = """the ferry waits at the quay until the fog has gone
 two sailors mend a torn sail on the pier
@@ -164,7 +172,7 @@ def labelled(texts: Iterable[str]) -> Iterator[list[str]]:
 def as_csv(rows: Iterable[list[Any]]) -> bytes:
     """Rows as CSV."""
     stream = io.StringIO(newline="")
-    csv.writer(stream).writerows(rows)
+    csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue().encode()
 
 
