@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines import config as configuration
-from pipelines import evaluate
+from pipelines import config, evaluate
 from pipelines.config import Config, load
 from tests.conftest import documents, last_json
 from tests.pages import README, page
@@ -80,7 +79,7 @@ def test_from_python(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.Mo
     def load_small(arguments: list[str]) -> Config:
         return load([*arguments, f"lake={tmp_path}/lake", "train.epochs=1", "train.refit=false"])
 
-    monkeypatch.setattr(configuration, "load", load_small)
+    monkeypatch.setattr(config, "load", load_small)
     names = {"spark": spark}
     (code,) = (block for block in README.blocks("python") if "import" in block)
     exec(code, names)  # noqa: S102

@@ -17,7 +17,7 @@ NAMES = (
     ("models/training/optimizers.py", "\nOPTIMIZERS = {", '{rmsprop}\nOPTIMIZERS = {"rmsprop": rmsprop, '),
     ("models/training/losses.py", "\nLOSSES = {", '{focal}\nLOSSES = {"focal": focal, '),
     ("models/training/task.py", '"optimizer": (', '"optimizer": ("rmsprop", '),
-    ("models/training/task.py", "\nKINDS = {", '\nKINDS = {"focal": "label", '),
+    ("models/training/task.py", "\nKIND_OF_LOSS = {", '\nKIND_OF_LOSS = {"focal": "label", '),
 )
 
 
