@@ -66,7 +66,7 @@ def help_text(job: str, summary: str, choices: Sequence[Choice], keys: Sequence[
         lines += ["", *textwrap.wrap(text, WIDTH)]
     if required:
         lines += ["", "Required:", *_rows((f"{key.name}=...", described(key.setting, "meaning")) for key in required)]
-    lines += ["", "Choices (--help shows the keys of the members that it is called with):"]
+    lines += ["", "Choices (name one beside --help to see its keys):"]
     lines += _rows(
         (f"{choice.group}={'|'.join(choice.members)}", f"{MEANINGS[choice.group]} Chosen: {choice.chosen}.")
         for choice in choices

@@ -10,7 +10,7 @@ import pytest
 from models.options.fields import described
 from pipelines import config
 from pipelines.arguments.job_keys import JOBS, SHARED
-from pipelines.arguments.values import default, shown
+from pipelines.arguments.values import default, parse, shown, wanted
 from pipelines.config import GROUPS, Common, Names, component, help_text, load, members, settings_of
 from pipelines.errors import UserError
 
@@ -259,6 +259,17 @@ def test_every_setting_says_what_it_means_in_one_sentence(group: str, name: str)
         assert 15 <= len(meaning) <= 110, key
         assert re.fullmatch(r"[A-Z0-9`].*[^.]\.", meaning), (key, meaning)
         assert len(meaning.split()) >= 3, key
+
+
+@pytest.mark.parametrize(("group", "name"), EACH_MEMBER)
+def test_every_default_can_be_given_as_help_shows_it(group: str, name: str) -> None:
+    for key, item in settings_of(with_member(group, name)).items():
+        value = default(item)
+        found = parse(key, shown(value), item)
+        assert (found, type(found)) == (value, type(value)), key
+        assert re.match(
+            r"a whole number such as -?\d|a number such as \d|text$|true or false$|a list ", wanted(item)
+        ), key
 
 
 @pytest.mark.parametrize(("group", "name"), EACH_MEMBER)
