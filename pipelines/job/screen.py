@@ -11,8 +11,7 @@ LABEL = 11  # columns of a line's subject
 MOST_CLASSES = 8  # shown one by one
 TITLE = ("job", "status", "run")
 SUBJECT = ("model", "source", "dataset", "snapshot")
-METRICS = {
-    "accuracy": "accuracy",
+NAMES = {  # keys of the JSON object that are no words
     "interval": "95 % interval",
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
@@ -21,6 +20,11 @@ METRICS = {
     "mae": "MAE",
     "r2": "R²",
     "rmse_of_mean": "RMSE of the mean",
+    "resumed_at": "resumed at step",
+    "memory_mb": "MB of memory",
+    "stepping": "seconds in steps",
+    "seen": "documents seen",
+    "launching": "seconds of launching",
 }
 
 
@@ -36,7 +40,8 @@ def render(report: Report) -> str:
     lines += [_line("on", subject)] if subject else []
     last = [_line(name, str(values.pop(name))) for name in ("bundle", "output", "error") if name in values]
     values.pop("settings", None)
-    lines += [_line(name, _inline(value)) for name, value in values.items()]
+    seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in values.pop("seconds").items())
+    lines += [_line("seconds", seconds), *(_line(name, _inline(value)) for name, value in values.items())]
     for split, scores in metrics.items():
         lines += _score_lines(split, scores)
     return "\n".join([*lines, *last])
@@ -45,8 +50,8 @@ def render(report: Report) -> str:
 def _score_lines(split: str, scores: Mapping[str, Any] | None) -> list[str]:
     if scores is None:
         return [_line(split, "no document")]
-    known = {METRICS.get(name, name): value for name, value in scores.items() if name not in ("classes", "confusion")}
-    return [_line(split, _inline(known)), *_class_lines(scores.get("classes", {}))]
+    shown = {name: value for name, value in scores.items() if name not in ("classes", "confusion")}
+    return [_line(split, _inline(shown)), *_class_lines(scores.get("classes", {}))]
 
 
 def _class_lines(classes: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -69,7 +74,10 @@ def _shortened(name: str) -> str:
 def _inline(value: Any) -> str:
     """A value in a line: of an object its entries, of a number at most four decimals."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name.replace('_', ' ')} {_inline(entry)}" for name, entry in value.items()) or "none"
+        return (
+            ", ".join(f"{NAMES.get(name, name.replace('_', ' '))} {_inline(entry)}" for name, entry in value.items())
+            or "none"
+        )
     if isinstance(value, list):
         return " to ".join(map(_inline, value)) if _is_pair(value) else ", ".join(map(_inline, value)) or "none"
     if isinstance(value, bool) or not isinstance(value, int | float):
