@@ -7,43 +7,26 @@ what that does not offer: scan files with statistics, and commits that remove fi
 """
 
 import json
-import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
+from pipelines.lakehouse.data_files import DataFile, Key, relative_name
 from pipelines.lakehouse.kernel_classes import KernelClasses, kernel_classes
 
-Key = int | str
-AUTHORITY = r"^[a-z0-9]+:(//[^/]*)?(?=/)"  # what precedes the path in an address
 PROPERTIES = {
     "delta.appendOnly": "true",  # old rows are never rewritten
     # Statistics of the first column alone: nobody looks for the minimum of a text.
     "delta.dataSkippingNumIndexedCols": "1",
 }
 ENGINE = "textmill"
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """A Parquet file of a table: its name below the table's folder, bytes, milliseconds since 1970, rows.
-
-    `bounds`: the minimum and the maximum of the table's first column.
-    """
-
-    name: str
-    size: int
-    modified: int
-    rows: int
-    bounds: tuple[Key, Key]
 
 
 @dataclass(frozen=True)
@@ -170,7 +153,7 @@ class DeltaLog:
                 builder = builder.withTableProperties(engine, dict(properties))
             opened = builder.build(engine)
             snapshot, root = self._snapshot(), self._resolved_folder()
-            old = [entry for entry in self._added(snapshot) if self.relative_name(entry.getPath()) in removed]
+            old = [entry for entry in self._added(snapshot) if relative_name(self.path, entry.getPath()) in removed]
             if len(old) < len(removed):
                 return False
             now = kernel.Optional.of(int(time.time() * 1000))
@@ -185,18 +168,6 @@ class DeltaLog:
         with suppress(Py4JJavaError):  # a checkpoint only saves readers from looking at what was removed
             self._snapshot().writeCheckpoint(engine)
         return True
-
-    def relative_name(self, logged: str) -> str:
-        """A file's name below the table's folder, from what the log calls it: that name or a whole address.
-
-        Raises:
-            AssertionError: the file lies outside the table's folder.
-        """
-        if not re.match(AUTHORITY, logged):
-            return logged
-        folder, path = re.sub(AUTHORITY, "", self.path) + "/", re.sub(AUTHORITY, "", unquote(logged))
-        assert path.startswith(folder), f"{self.path} has a file elsewhere: {logged}"
-        return path.removeprefix(folder)
 
     def _table(self) -> Any:
         return self._kernel.Table.forPath(self._kernel.engine, self.path)
@@ -218,7 +189,7 @@ class DeltaLog:
     def _described(self, entry: Any) -> DataFile:
         statistics = json.loads(entry.getStatsJson().get())
         bounds = statistics["minValues"][self.key], statistics["maxValues"][self.key]
-        name = self.relative_name(str(entry.getPath()))
+        name = relative_name(self.path, str(entry.getPath()))
         return DataFile(name, entry.getSize(), entry.getModificationTime(), statistics["numRecords"], bounds)
 
     def _add_action(self, schema: Any, root: str, file: DataFile) -> Any:

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from models.storage import files
-from pipelines.lakehouse.delta_log import DataFile, Key
+from pipelines.lakehouse.data_files import DataFile, Key
 
 Worker = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]  # a function for `DataFrame.mapInArrow`
 

@@ -19,7 +19,8 @@ from pyspark.sql import functions as F
 from models.storage import addresses
 from models.storage.files import locate
 from pipelines.lakehouse import locks
-from pipelines.lakehouse.delta_log import DataFile, DeltaLog, Key
+from pipelines.lakehouse.data_files import DataFile, Key
+from pipelines.lakehouse.delta_log import DeltaLog
 from pipelines.lakehouse.parquet_writer import WriteTarget, WrittenFile, write_file
 from pipelines.lakehouse.schemas import TableSchema
 

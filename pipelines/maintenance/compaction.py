@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 
 from models.storage import addresses, files
 from pipelines.lakehouse import locks, parquet_writer, vocabulary
+from pipelines.lakehouse.data_files import DataFile
 from pipelines.lakehouse.dataset import Dataset
-from pipelines.lakehouse.delta_log import DataFile
 from pipelines.lakehouse.parquet_scan import num_tasks
 from pipelines.lakehouse.parquet_writer import Worker, WriteTarget
 from pipelines.lakehouse.schemas import FEATURES, VOCABULARY

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from models.storage import files
 from pipelines.lakehouse import locks
+from pipelines.lakehouse.data_files import relative_name
 from pipelines.lakehouse.dataset import Dataset
 from pipelines.lakehouse.delta_log import DeltaLog
 from pipelines.lakehouse.tables import DeltaTable
@@ -85,5 +86,5 @@ def replacement_times(log: DeltaLog, stored: list[StoredFile], horizon: int) -> 
         if is_commit and file.modified >= horizon - CLOCK_SKEW_MS:
             actions = [json.loads(line) for line in files.read(f"{log.path}/{file.name}").splitlines()]
             removals = [action["remove"] for action in actions if "remove" in action]
-            times |= {log.relative_name(entry["path"]): int(entry["deletionTimestamp"]) for entry in removals}
+            times |= {relative_name(log.path, entry["path"]): int(entry["deletionTimestamp"]) for entry in removals}
     return times

@@ -18,7 +18,7 @@ from pipelines import evaluate, featurize, maintain, predict, train
 from pipelines.config import Config
 from pipelines.errors import UserError
 from pipelines.lakehouse import locks, vocabulary
-from pipelines.lakehouse.delta_log import DataFile
+from pipelines.lakehouse.data_files import DataFile
 from pipelines.lakehouse.locks import Overlap
 from pipelines.lakehouse.schemas import (
     ALL,
