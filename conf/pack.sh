@@ -10,7 +10,7 @@ python=${PYTHON:-.venv/bin/python}
 log=build/pack.log
 mkdir -p build
 stamp=build/textmill-env.tar.gz
-if [ -e "$stamp" ] && [ -e build/textmill.zip ] &&
+if [ -e build/textmill.zip ] && [ "$stamp" -nt .venv/pyvenv.cfg ] &&
   [ -z "$(find pyproject.toml conf models pipelines -type f -newer "$stamp" -not -name '*.pyc' -print -quit)" ]; then
   echo "pack: $stamp is up to date" >&2
   exit 0

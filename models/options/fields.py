@@ -16,11 +16,11 @@ def setting(default: Value, meaning: str, heading: str = "", *, example: str = "
         heading: what `--help` groups it under, if not under its section.
         example: a value for messages and `--help`, where the default is empty and shows no form.
     """
-    described = {"meaning": meaning, "heading": heading, "example": example}
+    metadata = {"meaning": meaning, "heading": heading, "example": example}
     if isinstance(default, list):
-        listed: Value = field(default_factory=default.copy, metadata=described)  # type: ignore[assignment]
+        listed: Value = field(default_factory=default.copy, metadata=metadata)  # type: ignore[assignment]
         return listed
-    return field(default=default, metadata=described)
+    return field(default=default, metadata=metadata)
 
 
 def described(item: "Field[Any]", what: str) -> str:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# Every job accepts these, also one that reads none of them, so that several jobs can be given one list.
+# The keys of most jobs. Every job accepts them, so that several jobs can be given one list.
 SHARED = ("lake", "dataset", "report", "overlap", "overlap_s")
 
 
@@ -38,24 +38,23 @@ class JobKeys:
 
 
 FILES = "source=files source.path=/data/reviews source.format=csv source.text=body source.label=stars"
-TABLES = ("lake", "dataset", "report", "overlap", "overlap_s")
 TRAINED = ("source", "split", "features", "model", "tfidf", "train")
 BUNDLE = "data/lake/r8/bundles/<run>"
 
 JOBS = {
-    "ingest": JobKeys(("source",), TABLES, ("source=r8", FILES)),
-    "clean": JobKeys(("source", "split"), TABLES, ("split.test=0.2 split.salt=7", FILES)),
+    "ingest": JobKeys(("source",), SHARED, ("source=r8", FILES)),
+    "clean": JobKeys(("source", "split"), SHARED, ("split.test=0.2 split.salt=7", FILES)),
     "featurize": JobKeys(
-        ("source", "split", "features"), TABLES, ("source=r8", "source=reviews_zh features=characters")
+        ("source", "split", "features"), SHARED, ("source=r8", "source=reviews_zh features=characters")
     ),
     "train": JobKeys(
         TRAINED,
-        (*TABLES, "run", "snapshot"),
+        (*SHARED, "run", "snapshot"),
         ("model=logistic train.epochs=5", f"{FILES} model=mlp train.ranks=2"),
     ),
     "evaluate": JobKeys(
         ("source", "split"),
-        ("bundle", *TABLES, "snapshot"),
+        ("bundle", *SHARED, "snapshot"),
         (f"source=r8 bundle={BUNDLE}", f"source=r8 bundle={BUNDLE} snapshot=3 report=/tmp/evaluated.json"),
         required=("bundle",),
     ),
@@ -71,7 +70,7 @@ JOBS = {
     # Its models are those of models=; a setting of one of them stands in grid=.
     "compare": JobKeys(
         tuple(section for section in TRAINED if section != "model"),
-        ("models", "seeds", "grid", "output", *TABLES, "snapshot"),
+        ("models", "seeds", "grid", "output", *SHARED, "snapshot"),
         (
             "source=r8 'models=[logistic,mlp,attention]' seeds=3 output=results.csv",
             "'models=[mlp]' 'grid=[model.dropout=0.3|0.5,train.lr=1e-3|3e-3]'",
@@ -82,7 +81,7 @@ JOBS = {
     ),
     "ensemble": JobKeys(
         ("source", "split"),
-        ("bundles", *TABLES, "run", "snapshot"),
+        ("bundles", *SHARED, "run", "snapshot"),
         (
             f"source=r8 'bundles=[{BUNDLE},{BUNDLE}]'",
             f"source=r8 'bundles=[{BUNDLE},{BUNDLE}]' run=both",
@@ -92,7 +91,7 @@ JOBS = {
     # A scheduler may give train and maintain one list, as conf/schedule/textmill@.service does.
     "maintain": JobKeys(
         ("source", "features", "maintain"),
-        TABLES,
+        SHARED,
         ("dataset=files", "source=r8 features=characters maintain.retention_hours=24"),
         unlisted=(*TRAINED, "run", "snapshot"),
     ),
