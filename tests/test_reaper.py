@@ -1,6 +1,7 @@
 """A test run that is ended leaves no process behind, whatever signal ended it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,3 +137,32 @@ def test_what_a_finished_run_left_is_ended_too(tmp_path: Path) -> None:
     with Run(tmp_path, lasting=0) as run:
         run.assert_nothing_left()
         assert run.process.returncode == 0
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The Makefile and CI's script, in an environment whose Python sleeps and whose other commands do nothing."""
+    for name in ("Makefile", ".ci/run"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    scripts = {
+        ".venv/bin/python": "touch started; exec sleep 600",
+        ".venv/bin/ruff": "exit 0",
+        ".venv/bin/mypy": "exit 0",
+        "conf/setup.sh": "exit 0",
+    }
+    for name, script in scripts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", [["make", "test"], ["bash", ".ci/run"]], ids=lambda command: command[-1])
+def test_a_signal_to_make_or_ci_reaches_the_test_run(project: Path, command: list[str]) -> None:
+    probe = uuid.uuid4().hex
+    with subprocess.Popen(command, cwd=project, env=os.environ | {PROBE: probe}, start_new_session=True) as running:
+        wait((project / "started").exists, "no test run has begun")
+        running.terminate()
+        wait(lambda: not probed(probe), f"processes are left: {probed(probe)}")
+    assert running.returncode
