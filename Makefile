@@ -1,13 +1,14 @@
 # Every habit of this project is one command: `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup train test check cluster cluster-stop test-cluster pack faults faults-cluster bench data docs
+.PHONY: help setup train unit test check cluster cluster-stop test-cluster pack jars faults faults-cluster bench data docs
 # What another Spark or Python on this machine may have set would lead past .venv.
 unexport SPARK_HOME SPARK_CONF_DIR PYTHONPATH PYTHONHOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON
 PYTHON ?=
 ARGS ?=
 BIN := .venv/bin
-# The activated environment, for a command that starts Spark.
-IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv"
+UNIT := not spark and not submit and not processes and not faults and not cluster
+# The activated environment, for a command that starts Spark. The shell becomes the command, which a signal to make reaches.
+IN_VENV := exec env PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv"
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -17,6 +18,9 @@ setup: ## check Java and Python, make .venv with the pinned dependencies
 
 train: setup ## the main job on the embedded data: make train ARGS="model=logistic"
 	@$(IN_VENV) spark-submit pipelines/train.py $(ARGS)
+
+unit: setup ## the tests that need neither Spark nor other processes (half a minute)
+	@$(IN_VENV) python -m pytest -n 2 --dist worksteal -m "$(UNIT)" $(ARGS)
 
 test: setup ## all tests but those on clusters, the long faults and the benchmarks
 	@$(IN_VENV) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -30,8 +34,11 @@ cluster: setup ## start a small Hadoop here: HDFS and YARN, each daemon a proces
 cluster-stop: setup ## end it
 	@$(IN_VENV) python -m tests.cluster stop
 
-test-cluster: setup pack ## tests on a real HDFS, YARN and standalone cluster, on this machine
+test-cluster: setup pack jars ## tests on a real HDFS, YARN and standalone cluster, on this machine
 	@$(IN_VENV) python -m pytest -n 2 --dist loadfile -m "cluster and not faults" $(ARGS)
+
+jars: setup ## fetch the JARs of the daemons that tests on clusters start
+	@$(IN_VENV) python -m tests.cluster fetch
 
 pack: setup ## what executors need that have none of our packages, for spark-submit --archives
 	@PYTHON="$(PYTHON)" bash conf/pack.sh
@@ -39,7 +46,7 @@ pack: setup ## what executors need that have none of our packages, for spark-sub
 faults: setup ## many seeded kills of every stage (long)
 	@$(IN_VENV) python -m pytest -n 2 -m "faults and not cluster" $(ARGS)
 
-faults-cluster: setup pack ## daemons killed, disks filled, networks cut (long)
+faults-cluster: setup pack jars ## daemons killed, disks filled, networks cut (long)
 	@$(IN_VENV) python -m pytest -m "faults and cluster" $(ARGS)
 
 bench: setup data ## the figures of the README: tables and one JSON line

@@ -34,10 +34,29 @@ java_is=$(sed -nE 's/.*version "(1\.)?([0-9]+).*/\2/p' <<<"$said" | head -n 1)
   fail "$java is Java ${java_is:-unknown}: ${javas/ / or } is needed; set JAVA_HOME to one"
 
 stamp=.venv/.complete
-if [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt conf/setup.sh ]; then exit 0; fi
+log=build/setup.log
+
+# Spark brings these JARs at its first start; of two first starts at once both fail. Ivy's cache, where they are, may be
+# emptied while .venv stays: the stamp names them.
+SESSION='from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+print(spark.conf.get("spark.jars", "").replace("file://", "").replace(",", "\n"))
+spark.stop()'
+fetch_jars() {
+  echo "setup: fetching Delta Lake's JARs" >&2
+  mkdir -p build
+  PATH="$PWD/.venv/bin:$PATH" .venv/bin/python -c "$SESSION" 2>>"$log" | tee build/delta-jars >>"$log" ||
+    fail "Spark could not fetch Delta Lake, or not start: look at the network or the proxy, and repeat; the log is $log"
+  cp build/delta-jars "$stamp"
+}
+jars_are_there() { while read -r jar; do [ -z "$jar" ] || [ -e "$jar" ] || return 1; done <"$stamp"; }
+
+if [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt conf/setup.sh ]; then
+  jars_are_there || fetch_jars
+  exit 0
+fi
 
 # From nothing each time: what an interrupted set-up left behind is no foundation.
-log=build/setup.log
 mkdir -p build
 rm -f "$stamp"
 "$python" -m venv --clear .venv >"$log" 2>&1 ||
@@ -57,9 +76,5 @@ fi
 spark=$(.venv/bin/python -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')
 ln -sn "$PWD/conf" "$spark/conf"
 
-# Spark brings these JARs at its first start; the first starts of two jobs at once would each find half of them.
-echo "setup: fetching Delta Lake's JARs" >&2
-PATH="$PWD/.venv/bin:$PATH" .venv/bin/python -c 'from pyspark.sql import SparkSession; SparkSession.builder.getOrCreate().stop()' \
-  >>"$log" 2>&1 || fail "Spark could not fetch Delta Lake, or not start: look at the network or the proxy, and repeat; the log is $log"
-touch "$stamp"
+fetch_jars
 echo "setup: done" >&2

@@ -27,8 +27,17 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files whose tests start processes come first: of two workers none shall end with minutes of them left."""
+    """Mark the files that start processes; those that submit come first, so that no worker is left with them alone."""
+    for item in items:
+        if starts_processes(item):
+            item.add_marker("processes")
     items.sort(key=lambda item: item.get_closest_marker("submit") is None)
+
+
+def starts_processes(item: pytest.Item) -> bool:
+    """Whether a test's file imports what starts processes."""
+    names = vars(item.module) if isinstance(item, pytest.Function) else {}
+    return "subprocess" in names or "run_ranks" in names
 
 
 @pytest.fixture(scope="session")

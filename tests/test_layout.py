@@ -67,3 +67,42 @@ def test_no_pipeline_file_hides_another_module() -> None:
 @pytest.mark.parametrize("name", ["queue", "builtins", "yaml", "torch", "models"])
 def test_a_hidden_module_would_be_noticed(name: str) -> None:
     assert is_taken(name)
+
+
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+MADE = {"data/lake"}  # not there before the first job
+
+
+def tree(text: str) -> list[str]:
+    """The paths in a drawn tree: a folder begins a line, what stands in it follows, indented or not."""
+    (drawn,) = re.findall(r"(?ms)^```\n(pipelines/ .*?)^```", text)
+    found, top = [], ""
+    for line in drawn.splitlines():
+        if not line.startswith(" "):
+            top, line = line.split("/", 1)  # noqa: PLW2901
+            found.append(top)
+        found += [
+            f"{top}/{name.rstrip('/')}" for name in re.findall(r"(?<!\S)\(?([\w-]+(?:/|\.[a-z]+))(?=[\s,;)]|$)", line)
+        ]
+    return found
+
+
+@pytest.mark.skipif(not ARCHITECTURE.exists(), reason="the page is not written yet")
+def test_what_the_architecture_names_is_at_its_own_path() -> None:
+    found = tree(ARCHITECTURE.read_text())
+    assert {"pipelines/train.py", "models/training", "conf/default.yaml"} <= set(found)
+    assert not [path for path in found if not (ROOT / path).exists() and path not in MADE]
+
+
+def test_a_path_is_read_with_its_folder() -> None:
+    lines = [
+        "pipelines/   all",
+        "  a.py b.py  jobs, not c",
+        "  job/       x.",
+        "conf/  d.yaml · s/ (cron)",
+        "    e-f.conf",
+    ]
+    drawn = "\n".join(["```", *lines, "```", ""])
+    inside = {"pipelines": ["a.py", "b.py", "job"], "conf": ["d.yaml", "s", "e-f.conf"]}
+    expected = [[folder, *(f"{folder}/{name}" for name in names)] for folder, names in inside.items()]
+    assert tree(drawn) == [*expected[0], *expected[1]]

@@ -1,22 +1,18 @@
 """A test run that is ended leaves no process behind, whatever signal ended it."""
 
 import os
+import shutil
 import signal
 import subprocess
-import sys
-import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 import psutil
 import pytest
 
+from tests.runs import PROBE, ROOT, Run, probed, wait
+
 pytestmark = pytest.mark.submit
-ROOT = Path(__file__).resolve().parents[1]
-PROBE = "TEXTMILL_PROBE"
 ALONE: tuple[str, ...] = ()
 WORKERS = ("-n", "2")
 SLEEPS = 4  # the commands that each of the tests below starts
@@ -43,56 +39,9 @@ def test_something_long(number):
 """
 
 
-def probed(value: str) -> list[psutil.Process]:
-    """All processes below a run, by a variable of the environment that only this run has."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get(PROBE) == value:
-                found.append(process)
-    return found
-
-
-class Run:
-    """A test run in a process group of its own, as a terminal or a scheduler starts it."""
-
-    def __init__(self, folder: Path, *options: str, lasting: float = 600) -> None:
-        self.folder, self.probe = folder, uuid.uuid4().hex
-        (folder / "test_long.py").write_text(TESTS.replace("LASTING", str(lasting)))
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, *options]
-        self.process = subprocess.Popen(
-            [*command, f"--rootdir={folder}", "-p", "tests.conftest", str(folder)],
-            cwd=ROOT,
-            env=os.environ | {PROBE: self.probe, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate(timeout=60)
-
-    def until_ready(self, count: int) -> None:
-        """Until so many tests have started their processes."""
-        wait(lambda: len(list(self.folder.glob("ready-*"))) == count, "the tests have not begun")
-
-    def assert_nothing_left(self) -> None:
-        """The run has ended, and within some seconds so has all that it started."""
-        output = self.process.communicate(timeout=60)[0].decode()
-        wait(lambda: not probed(self.probe), f"processes are left: {probed(self.probe)}; {output}")
-
-
-def wait(done: Callable[[], bool], failure: str) -> None:
-    """Until it is done; it must be within a minute."""
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline, failure
-        time.sleep(0.1)
+def lasting(seconds: int) -> str:
+    """The tests, which end after so many seconds; what they have started does not."""
+    return TESTS.replace("LASTING", str(seconds))
 
 
 def sleeps(run: Run) -> list[psutil.Process]:
@@ -113,7 +62,7 @@ def sleeps(run: Run) -> list[psutil.Process]:
 def test_a_run_that_is_ended_leaves_no_process(
     tmp_path: Path, options: tuple[str, ...], tests: int, ended_by: signal.Signals
 ) -> None:
-    with Run(tmp_path, *options) as run:
+    with Run(tmp_path, lasting(600), *options) as run:
         run.until_ready(tests)
         assert len(sleeps(run)) == SLEEPS * tests
         run.process.send_signal(ended_by)
@@ -122,7 +71,7 @@ def test_a_run_that_is_ended_leaves_no_process(
 
 
 def test_what_a_crashed_worker_started_is_ended_while_the_run_goes_on(tmp_path: Path) -> None:
-    with Run(tmp_path, *WORKERS) as run:
+    with Run(tmp_path, lasting(600), *WORKERS) as run:
         run.until_ready(2)
         worker = next(child for child in psutil.Process(run.process.pid).children() if child.children())
         worker.kill()
@@ -133,6 +82,35 @@ def test_what_a_crashed_worker_started_is_ended_while_the_run_goes_on(tmp_path: 
 
 
 def test_what_a_finished_run_left_is_ended_too(tmp_path: Path) -> None:
-    with Run(tmp_path, lasting=0) as run:
+    with Run(tmp_path, lasting(0)) as run:
         run.assert_nothing_left()
         assert run.process.returncode == 0
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The Makefile and CI's script, in an environment whose Python sleeps and whose other commands do nothing."""
+    for name in ("Makefile", ".ci/run"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    scripts = {
+        ".venv/bin/python": "touch started; exec sleep 600",
+        ".venv/bin/ruff": "exit 0",
+        ".venv/bin/mypy": "exit 0",
+        "conf/setup.sh": "exit 0",
+    }
+    for name, script in scripts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", [["make", "test"], ["bash", ".ci/run"]], ids=lambda command: command[-1])
+def test_a_signal_to_make_or_ci_reaches_the_test_run(project: Path, command: list[str]) -> None:
+    probe = uuid.uuid4().hex
+    with subprocess.Popen(command, cwd=project, env=os.environ | {PROBE: probe}, start_new_session=True) as running:
+        wait((project / "started").exists, "no test run has begun")
+        running.terminate()
+        wait(lambda: not probed(probe), f"processes are left: {probed(probe)}")
+    assert running.returncode

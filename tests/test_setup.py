@@ -182,6 +182,22 @@ def test_setup_links_the_configuration_and_is_done_once(machine: Machine) -> Non
     assert machine.setup(PIP_STATUS="1")[0] == 2
 
 
+def test_jars_that_are_gone_are_fetched_again_and_nothing_else(machine: Machine, tmp_path: Path) -> None:
+    """Two tests that fetched them at once would both fail."""
+    jar = tmp_path / "ivy" / "delta.jar"
+    jar.parent.mkdir()
+    jar.touch()
+    assert machine.setup(SPARK_SAYS=str(jar))[0] == 0
+    assert machine.setup(PIP_STATUS="1", SPARK_STATUS="1") == (0, [])
+    jar.unlink()
+    fetching = "setup: fetching Delta Lake's JARs"
+    assert machine.setup(PIP_STATUS="1", SPARK_SAYS=str(jar)) == (0, [fetching])
+    status, lines = machine.setup(PIP_STATUS="1", SPARK_STATUS="1")
+    assert (status, lines[0], lines[1].partition(",")[0]) == (2, fetching, "setup: Spark could not fetch Delta Lake")
+    jar.touch()
+    assert machine.setup(PIP_STATUS="1", SPARK_STATUS="1") == (0, [])
+
+
 def test_make_alone_lists_each_command() -> None:
     help_lines = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in [
