@@ -188,7 +188,10 @@ def steps(out: Path, data: Path) -> list[Step]:
     ]
     new = ("source=files", f"source.path={INPUTS}/new", "source.format=csv", "source.text=body")
     predict = Step("predict", "predict", (f"bundle={ensemble}", f"output={out}/predicted", *new))
-    return [*(Step(name, job, (lake, *given)) for name, job, given in plan), predict]
+    fitting = (
+        (name, job, given if job == "train" else tuple(x for x in given if x != seed)) for name, job, given in plan
+    )
+    return [*(Step(name, job, (lake, *given)) for name, job, given in fitting), predict]
 
 
 def own_files(bundle: str, seed: str) -> list[tuple[str, str, tuple[str, ...]]]:
