@@ -19,11 +19,15 @@ from tests import reaper
 
 # What differs between two runs that made equal tables: when a batch came, and where a file lies.
 VOLATILE = ("batch", "run", "modified", "features_version", "vocabulary_version")
+# For JVMs that live seconds: the compiler that is quick to compile, and no other threads to collect garbage. A job of a
+# hundred documents takes 18 processor seconds instead of 26.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 def pytest_configure() -> None:
     """Whatever this process starts from now on ends with it; each worker of pytest-xdist is a process of its own."""
     reaper.start()
+    os.environ.update(SPARK_SUBMIT_OPTS=SHORT_LIVED, SPARK_LAUNCHER_OPTS=SHORT_LIVED)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
