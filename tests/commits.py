@@ -1,7 +1,7 @@
 """A driver that writes versions of a table's log while another one does: `commits.py FOLDER locked|unlocked`.
 
 Both write to Delta's own log store for local disks, which looks whether a version is there and, where it is not,
-renames a file to its name. Each prints of how many versions it was told that they are its own.
+renames a file to its name. Each prints how many versions it believes to have written.
 """
 
 import sys

@@ -58,11 +58,11 @@ def little_text(tmp_path: Path) -> list[str]:
 
 
 def wait_for(path: Path, text: str, running: subprocess.Popen[bytes]) -> None:
-    """Until a job has said something."""
+    """Wait until a job's output contains a text."""
     deadline = time.monotonic() + 240
     while text not in path.read_text(errors="replace"):
         assert running.poll() is None, path.read_text(errors="replace")[-3000:]
-        assert time.monotonic() < deadline, f"'{text}' was not said"
+        assert time.monotonic() < deadline, f"'{text}' is not in the output"
         time.sleep(0.05)
 
 

@@ -47,11 +47,11 @@ def table_names(folder: Path) -> list[str]:
 def rows(lake: Path, dataset: str, name: str) -> list[str]:
     """All rows of a table as text, sorted."""
     table = pa.table(DeltaTable(str(lake / dataset / name)).to_pyarrow_table())
-    found = [row for row in table.to_pylist() if row.get("name") not in MEASURED_STEPS]
-    for row in found:
+    kept = [row for row in table.to_pylist() if row.get("name") not in MEASURED_STEPS]
+    for row in kept:
         if "report" in row:
             row["report"] = comparable(json.loads(row["report"]))
-    texts = (json.dumps(row, sort_keys=True, default=repr) for row in found)
+    texts = (json.dumps(row, sort_keys=True, default=repr) for row in kept)
     return sorted(RUN.sub("<run>", text).replace(f"/{dataset}/", "/<dataset>/") for text in texts)
 
 

@@ -40,12 +40,12 @@ def mark() -> dict[str, str]:
 
 def marked(value: str) -> list[psutil.Process]:
     """All processes that were started with this value of the variable."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # it ended, or is not ours to look at
             if process.environ().get(VARIABLE) == value:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def reap(value: str) -> None:

@@ -18,12 +18,12 @@ PROBE = "TEXTMILL_PROBE"
 
 def probed(value: str) -> list[psutil.Process]:
     """All processes below a run, by a variable of the environment that only this run has."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get(PROBE) == value:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 class Run:

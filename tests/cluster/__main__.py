@@ -1,7 +1,7 @@
 """A small Hadoop to try things on: `python -m tests.cluster start|stop`, by `make cluster` and `make cluster-stop`.
 
-HDFS with two DataNodes and YARN with two NodeManagers, on the loopback interface. A supervisor in the background holds
-the daemons: they end with it, however it ends. All that they write is in `build/cluster`.
+HDFS with two DataNodes and YARN with two NodeManagers, on the loopback interface. A supervisor in the background runs
+the daemons, which end with it, however it ends. All that they write is in `build/cluster`.
 `python -m tests.cluster fetch` fetches the JARs of its daemons, and those of the other daemons that tests start.
 """
 
@@ -30,7 +30,7 @@ def start() -> int:
     from tests.jobs import environment
 
     if running():
-        print(told())
+        print(usage())
         return 0
     if status := fetch():
         return status
@@ -39,7 +39,7 @@ def start() -> int:
     print("cluster: starting HDFS and YARN (half a minute)", file=sys.stderr, flush=True)
     with LOG.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster", "hold"],
+            [sys.executable, "-m", "tests.cluster", "supervise"],
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.DEVNULL,
@@ -51,27 +51,27 @@ def start() -> int:
     while not STATE.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             process.terminate()
-            print(f"cluster: it does not start; the log is {LOG}", file=sys.stderr)
+            print(f"cluster: it has not started; the log is {LOG}", file=sys.stderr)
             return 1
         time.sleep(0.2)
-    print(told())
+    print(usage())
     return 0
 
 
 def stop() -> int:
-    """End the supervisor, which ends the daemons."""
+    """Stop the supervisor, which stops the daemons."""
     supervisor = running()
     if not supervisor:
         print("cluster: none is running")
         return 0
     supervisor.terminate()
     supervisor.wait(timeout=120)
-    print(f"cluster: stopped; what it held is still in {FOLDER}")
+    print(f"cluster: stopped; its files are still in {FOLDER}")
     return 0
 
 
-def hold() -> int:
-    """Hold the daemons until a signal comes."""
+def supervise() -> int:
+    """Run the daemons until SIGTERM."""
     from tests.cluster.daemons import LOOPBACK
     from tests.cluster.hadoop import hadoop
 
@@ -110,8 +110,8 @@ def running() -> psutil.Process | None:
         return None
 
 
-def told() -> str:
-    """How to use it."""
+def usage() -> str:
+    """How to use the running cluster."""
     state = json.loads(STATE.read_text())
     return "\n".join(
         [
@@ -124,7 +124,7 @@ def told() -> str:
 
 
 if __name__ == "__main__":
-    commands = {"start": start, "stop": stop, "hold": hold, "fetch": fetch}
+    commands = {"start": start, "stop": stop, "supervise": supervise, "fetch": fetch}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         print(__doc__, file=sys.stderr)
         sys.exit(2)

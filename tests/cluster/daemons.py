@@ -1,4 +1,4 @@
-"""Daemons in processes of their own, for as long as somebody needs them."""
+"""Daemons in processes of their own, for as long as a test needs them."""
 
 import socket
 import subprocess
@@ -17,14 +17,14 @@ PATIENCE_S = 90  # a JVM starts in seconds; a busy machine is no failure
 
 @dataclass(frozen=True)
 class Host:
-    """Where daemons run: an address of their own, and what a command is to begin with to run there."""
+    """Where daemons run: an address, and the prefix that makes a command run there."""
 
     address: str = "127.0.0.1"
     prefix: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """For folders and logs."""
+        """The address as a file name."""
         return self.address.replace(".", "-")
 
 
@@ -32,7 +32,7 @@ LOOPBACK = Host()
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A port of a loopback address that nobody listens on now."""
+    """A port of a loopback address on which nobody listens now."""
     with socket.socket() as taken:
         taken.bind((address, 0))
         return int(taken.getsockname()[1])
@@ -40,7 +40,7 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 @contextmanager
 def daemon(log: Path, *command: str, host: Host = LOOPBACK, **variables: str) -> Iterator[psutil.Popen]:
-    """`spark-class <command>` and whatever it starts; all of that is gone afterwards, also when a test fails."""
+    """Run `spark-class <command>` for the block; it and all processes that it started end with the block."""
     process = launch(log, *command, host=host, **variables)
     try:
         yield process
@@ -51,8 +51,8 @@ def daemon(log: Path, *command: str, host: Host = LOOPBACK, **variables: str) ->
 def launch(log: Path, *command: str, host: Host = LOOPBACK, **variables: str) -> psutil.Popen:
     """Start a daemon.
 
-    nsenter and spark-class become the JVM (`exec`), so the process is the daemon itself. Where we are killed and clean
-    nothing up, our reaper ends it.
+    nsenter and spark-class become the JVM (`exec`), so the process is the daemon itself. If this process is killed
+    before it can clean up, its reaper ends the daemon.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
@@ -62,12 +62,12 @@ def launch(log: Path, *command: str, host: Host = LOOPBACK, **variables: str) ->
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            start_new_session=True,  # a terminal's Ctrl-C is for pytest, which then ends the daemons in their order
+            start_new_session=True,  # so that Ctrl-C reaches pytest alone, which ends the daemons in order
         )
 
 
 def end(process: psutil.Popen) -> None:
-    """End a daemon by its id, then what it has started and not ended itself."""
+    """End a daemon, then the processes that it started and did not end itself."""
     started = process.children(recursive=True) if process.is_running() else []
     if process.is_running():
         process.terminate()
@@ -78,7 +78,7 @@ def end(process: psutil.Popen) -> None:
 
 
 def wait_until(ready: Callable[[], bool], process: psutil.Popen, log: Path) -> None:
-    """Until a daemon is ready; AssertionError with what it said where it ends, or takes too long."""
+    """Wait until a daemon is ready; AssertionError with the end of its log if it ends or takes too long."""
     deadline = time.monotonic() + PATIENCE_S
     while not ready():
         assert process.poll() is None, f"{log.stem} ended: {log.read_text(errors='replace')[-3000:]}"

@@ -28,7 +28,7 @@ NODE_MANAGER = f"{YARN}.nodemanager.NodeManager"
 
 @dataclass
 class Daemon:
-    """One process of the cluster, which can be killed and started again where it was."""
+    """One process of the cluster, which can be killed and started again in the same folder."""
 
     name: str
     folder: Path
@@ -38,20 +38,20 @@ class Daemon:
 
     @property
     def log(self) -> Path:
-        """What it says, of all its lives."""
+        """Its output since it was first started."""
         return self.folder / "log"
 
     def start(self) -> None:
-        """Begin, or begin again."""
+        """Start the process, for the first time or again."""
         self.process = launch(self.log, self.name, host=self.host, **self.variables)
 
     def wait(self, ready: Callable[[], bool]) -> None:
-        """Until it is ready."""
+        """Wait until it is ready."""
         assert self.process
         wait_until(ready, self.process, self.log)
 
     def kill(self) -> None:
-        """SIGKILL, to it and to what it has started: the host's power is gone."""
+        """SIGKILL it and the processes that it started, as if the host had lost power."""
         assert self.process
         family = [self.process, *self.process.children(recursive=True)]
         for process in family:
@@ -59,7 +59,7 @@ class Daemon:
         psutil.wait_procs(family, timeout=20)
 
     def end(self) -> None:
-        """Leave as asked."""
+        """Terminate it in an orderly way."""
         if self.process:
             end(self.process)
 
@@ -76,7 +76,7 @@ class Hadoop:
     node_managers: list[Daemon] = field(default_factory=list)
 
     def daemons(self) -> list[Daemon]:
-        """Those that there are, in the order in which they start."""
+        """All daemons of the cluster, in the order in which they start."""
         managers = [self.resource_manager] if self.resource_manager else []
         return [self.name_node, *self.data_nodes, *managers, *self.node_managers]
 
@@ -90,14 +90,14 @@ def hdfs(
     master: Host = LOOPBACK,
     settings: sites.Site | None = None,
 ) -> Iterator[Hadoop]:
-    """An empty HDFS that takes writes, a DataNode on each host; its processes end with the block.
+    """An empty HDFS that accepts writes, with a DataNode on each host; its processes end with the block.
 
-    `settings` of HDFS are for all daemons and clients.
+    `settings` are properties of HDFS for all daemons and clients.
     """
     address, replicas = f"hdfs://{master.address}:{free_port(master.address)}", min(2, len(hosts))
-    place, everywhere = folder / "namenode", {sites.HDFS: settings or {}}
-    site = sites.merged(sites.name_node(address, master, place, replicas), everywhere)
-    started = Hadoop(address, folder / "conf", _daemon(place, NAME_NODE, master, jars, site))
+    own, everywhere = folder / "namenode", {sites.HDFS: settings or {}}
+    site = sites.merged(sites.name_node(address, master, own, replicas), everywhere)
+    started = Hadoop(address, folder / "conf", _daemon(own, NAME_NODE, master, jars, site))
     sites.write_sites(started.conf, sites.merged(sites.clients(address, replicas), everywhere))
     with ExitStack() as stack:
         stack.callback(lambda: [each.end() for each in reversed(started.daemons())])
@@ -105,9 +105,9 @@ def hdfs(
         started.name_node.start()
         started.name_node.wait(lambda: listens(address))
         for number, host in enumerate(hosts, 1):
-            place = folder / f"datanode{number}"
-            site = sites.merged(sites.data_node(address, host, place, replicas), everywhere)
-            started.data_nodes.append(_daemon(place, DATA_NODE, host, jars, site))
+            own = folder / f"datanode{number}"
+            site = sites.merged(sites.data_node(address, host, own, replicas), everywhere)
+            started.data_nodes.append(_daemon(own, DATA_NODE, host, jars, site))
             started.data_nodes[-1].start()
         started.data_nodes[-1].wait(lambda: takes_writes(address))
         yield started
@@ -117,26 +117,26 @@ def hdfs(
 def hadoop(
     folder: Path, jars: str, *, hosts: Sequence[Host], master: Host = LOOPBACK, cores: int = 1
 ) -> Iterator[Hadoop]:
-    """HDFS, and YARN with a NodeManager of so many cores on each host."""
+    """HDFS, and YARN with a NodeManager of `cores` cores on each host."""
     with hdfs(folder, jars, hosts=hosts, master=master) as started:
-        place = folder / "resourcemanager"
-        manager = sites.resource_manager(sites.clients(started.address, min(2, len(hosts))), master, place)
-        started.resource_manager = _daemon(place, RESOURCE_MANAGER, master, jars, manager)
+        own = folder / "resourcemanager"
+        manager = sites.resource_manager(sites.clients(started.address, min(2, len(hosts))), master, own)
+        started.resource_manager = _daemon(own, RESOURCE_MANAGER, master, jars, manager)
         sites.write_sites(started.conf, {sites.YARN: manager[sites.YARN]})
         started.resource_manager.start()
         page = manager[sites.YARN]["yarn.resourcemanager.webapp.address"]
         started.resource_manager.wait(lambda: running_nodes(page) == 0)
         for number, host in enumerate(hosts, 1):
-            place = folder / f"nodemanager{number}"
-            site = sites.node_manager(manager, host, place, cores)
-            started.node_managers.append(_daemon(place, NODE_MANAGER, host, jars, site))
+            own = folder / f"nodemanager{number}"
+            site = sites.node_manager(manager, host, own, cores)
+            started.node_managers.append(_daemon(own, NODE_MANAGER, host, jars, site))
             started.node_managers[-1].start()
         started.node_managers[-1].wait(lambda: running_nodes(page) == len(hosts))
         yield started
 
 
 def running_nodes(page: str) -> int:
-    """How many NodeManagers the ResourceManager takes for running, by its REST interface; -1 where it has none yet."""
+    """How many NodeManagers are running, from the ResourceManager's REST interface; -1 while it does not answer."""
     try:
         with urlopen(f"http://{page}/ws/v1/cluster/metrics", timeout=10) as answer:
             return int(json.load(answer)["clusterMetrics"]["activeNodes"])
@@ -154,7 +154,7 @@ def listens(address: str) -> bool:
 
 
 def takes_writes(address: str) -> bool:
-    """Whether a file can be written: safe mode ends a moment before the DataNode takes its first block."""
+    """Whether a file can be written: safe mode ends a moment before the DataNode accepts its first block."""
     options = WriteOptions()
     options.overwrite = True
     try:
@@ -165,12 +165,12 @@ def takes_writes(address: str) -> bool:
     return True
 
 
-def _daemon(place: Path, name: str, host: Host, jars: str, site: sites.Sites) -> Daemon:
-    sites.write_sites(place / "conf", site)
-    (place / "tmp").mkdir()
-    variables = {"HADOOP_CONF_DIR": str(place / "conf"), "SPARK_DIST_CLASSPATH": jars}
-    variables["JDK_JAVA_OPTIONS"] = f"-Djava.io.tmpdir={place / 'tmp'}"  # one that is killed leaves nothing elsewhere
-    return Daemon(name, place, host, variables | HEAP)
+def _daemon(folder: Path, name: str, host: Host, jars: str, site: sites.Sites) -> Daemon:
+    sites.write_sites(folder / "conf", site)
+    (folder / "tmp").mkdir()
+    variables = {"HADOOP_CONF_DIR": str(folder / "conf"), "SPARK_DIST_CLASSPATH": jars}
+    variables["JDK_JAVA_OPTIONS"] = f"-Djava.io.tmpdir={folder / 'tmp'}"  # a killed daemon leaves no files elsewhere
+    return Daemon(name, folder, host, variables | HEAP)
 
 
 def _format(first: Daemon) -> None:

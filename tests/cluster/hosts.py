@@ -5,9 +5,9 @@
            ├─ 10.77.n.2: a DataNode and a NodeManager
            └─ 10.77.n.3: likewise
 
-What two hosts say to each other goes over their links, whose counters tell how much it was; a link can be cut. A
-namespace lives as long as the process that holds it, which the reaper ends with us: nothing is left of tests that were
-killed.
+All traffic between two hosts goes over their links, whose counters give its size; a link can be cut. A namespace exists
+as long as the process that was started in it, and the reaper ends that process with the test run: a killed run leaves
+no namespace.
 """
 
 import json
@@ -22,7 +22,7 @@ from tests.cluster.daemons import Host
 
 @contextmanager
 def hosts(count: int) -> Iterator[tuple[Host, list[Host]]]:
-    """This machine, and so many hosts beside it. Needs root."""
+    """This machine and `count` more hosts. Needs root."""
     network, ours = _free_network(), f"tm{os.getpid()}"
     with ExitStack() as stack:
         switch = stack.enter_context(_namespace())
@@ -32,7 +32,7 @@ def hosts(count: int) -> Iterator[tuple[Host, list[Host]]]:
         _ip("addr", "add", f"{network}.1/24", "dev", ours)
         _ip("link", "set", ours, "up")
         _plug(switch, "port1")
-        found = []
+        created = []
         for number in range(2, count + 2):
             host, port = stack.enter_context(_namespace()), f"port{number}"
             _ip("link", "add", "eth0", "type", "veth", "peer", "name", port, "netns", str(switch), inside=host)
@@ -40,33 +40,33 @@ def hosts(count: int) -> Iterator[tuple[Host, list[Host]]]:
             _ip("addr", "add", f"{network}.{number}/24", "dev", "eth0", inside=host)
             for device in ("lo", "eth0"):
                 _ip("link", "set", device, "up", inside=host)
-            found.append(Host(f"{network}.{number}", _inside(host)))
-        yield Host(f"{network}.1"), found
+            created.append(Host(f"{network}.{number}", _inside(host)))
+        yield Host(f"{network}.1"), created
 
 
 def received(host: Host) -> int:
-    """Bytes that came to a host over its link."""
+    """The bytes that a host has received over its link."""
     return _counter(host, "rx")
 
 
 def sent(host: Host) -> int:
-    """Bytes that a host sent over its link."""
+    """The bytes that a host has sent over its link."""
     return _counter(host, "tx")
 
 
 def cut(host: Host) -> None:
-    """Nothing gets to the host or from it any more."""
+    """Cut a host off: nothing reaches it or leaves it."""
     subprocess.run([*host.prefix, "ip", "link", "set", "eth0", "down"], check=True)
 
 
 def join(host: Host) -> None:
-    """The host is back."""
+    """Connect a host again."""
     subprocess.run([*host.prefix, "ip", "link", "set", "eth0", "up"], check=True)
 
 
 @contextmanager
 def _namespace() -> Iterator[int]:
-    """The id of a process that has a network of its own."""
+    """Start a process in a network namespace of its own; yields its id."""
     command = ["unshare", "--net", "sleep", "infinity"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as holder:
         try:
@@ -81,10 +81,10 @@ def _namespace() -> Iterator[int]:
 
 
 def _free_network() -> str:
-    """The first three bytes of a network that nobody has here."""
+    """The first three bytes of a network that no interface of this machine uses."""
     listed = subprocess.run(["ip", "-json", "address"], capture_output=True, text=True, check=True).stdout
     taken = {address.get("local", "") for link in json.loads(listed) for address in link["addr_info"]}
-    # Beginning at a place of our own: another test that looks in this very moment begins elsewhere.
+    # Each process starts its search elsewhere, so that two that search at once do not choose the same.
     candidates = [f"10.77.{(os.getpid() + offset) % 256}" for offset in range(256)]
     return next(each for each in candidates if f"{each}.1" not in taken)
 
@@ -95,8 +95,8 @@ def _plug(switch: int, port: str) -> None:
 
 def _counter(host: Host, direction: str) -> int:
     command = [*host.prefix, "ip", "-json", "-statistics", "link", "show", "eth0"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return int(json.loads(told)[0]["stats64"][direction]["bytes"])
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(json.loads(output)[0]["stats64"][direction]["bytes"])
 
 
 def _inside(holder: int) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "jars"
+LOG = FOLDER.with_suffix(".log")
 HADOOP = "org.apache.hadoop:hadoop-client-minicluster:3.5.0"  # the version of Hadoop that pyspark 4.2.0 ships
 CASTLE = "org.bouncycastle"  # YARN's daemons sign with it
 
@@ -102,7 +103,8 @@ def _resolver() -> Iterator[Any]:
     """A JVM with Spark's classes, which ends with the block."""
     from pyspark.java_gateway import launch_gateway
 
-    gateway = launch_gateway()
+    with LOG.open("w") as log:
+        gateway = launch_gateway(popen_kwargs={"stderr": log})
     try:
         yield gateway.jvm
     finally:
@@ -119,7 +121,7 @@ def _resolved(jvm: Any, name: str) -> Path:
     try:
         return Path(str(jvm.org.apache.spark.util.DependencyUtils.resolveMavenDependencies(address).head()))
     except Py4JJavaError as error:
-        raise RuntimeError(f"{name} is neither in Spark's Ivy cache nor can it be downloaded") from error
+        raise RuntimeError(f"{name} cannot be downloaded, and is not in Ivy's cache; the log is {LOG}") from error
 
 
 def _keep(found: Path, name: str) -> None:

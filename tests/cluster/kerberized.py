@@ -1,4 +1,4 @@
-"""A real HDFS that wants Kerberos, with a Kerberos server of its own: Hadoop's MiniKdc, a NameNode and a DataNode."""
+"""A real HDFS that requires Kerberos, with a Kerberos server of its own: Hadoop's MiniKdc, a NameNode, a DataNode."""
 
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ REALM = "EXAMPLE.COM"
 USER = "textmill"
 SERVICE = "hdfs/localhost"  # of both daemons; the name that 127.0.0.1 has everywhere
 
-# Spark gets a delegation token for whoever has logged in; this puts it into a file, as YARN does for a container.
+# Spark gets a delegation token for the user who has logged in; this writes it to a file, as YARN does for a container.
 FETCH = """
 from pyspark.sql import SparkSession
 import sys
@@ -30,7 +30,7 @@ credentials.writeTokenStorageFile(jvm.org.apache.hadoop.fs.Path("file://" + sys.
 
 @dataclass(frozen=True)
 class Kerberized:
-    """`address` of HDFS; `folder` has everything else."""
+    """`address` is that of HDFS; `folder` contains everything else."""
 
     address: str
     folder: Path
@@ -42,12 +42,12 @@ class Kerberized:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment of a job whose machine knows of Kerberos, but that has neither ticket nor token."""
+        """The environment of a job on a machine that is configured for Kerberos, without a ticket or token."""
         ticket = f"FILE:{self.folder}/no-ticket"
         return {"HADOOP_CONF_DIR": str(self.folder / "conf"), "KRB5CCNAME": ticket} | known(self.folder)
 
     def token(self, path: Path) -> dict[str, str]:
-        """As `variables`, with a delegation token in a file, as in a container of YARN's."""
+        """`variables` with a delegation token in a file, as in a YARN container."""
         script = self.folder / "fetch.py"
         script.write_text(FETCH)
         login = ["--principal", f"{USER}@{REALM}", "--keytab", str(self.keytab)]
@@ -64,7 +64,7 @@ class Kerberized:
 
 
 def known(folder: Path) -> dict[str, str]:
-    """Where Kerberos is: for C libraries, and for every JVM."""
+    """The variables that name the Kerberos configuration, for C libraries and for JVMs."""
     path = f"{folder}/krb5.conf"
     return {"KRB5_CONFIG": path, "JAVA_TOOL_OPTIONS": f"-Djava.security.krb5.conf={path}"}
 
@@ -94,33 +94,33 @@ def kdc(folder: Path, jars: str) -> Iterator[None]:
 
 @contextmanager
 def kerberized(folder: Path, jars: str, kdc_jars: str) -> Iterator[Kerberized]:
-    """An empty HDFS; its processes and those of its Kerberos server end with the block."""
+    """An empty HDFS; its processes and its Kerberos server end with the block."""
     started = Kerberized(f"hdfs://127.0.0.1:{free_port()}", folder)
-    places = {name: folder / name for name in ("namenode", "datanode")}
-    shared = wanted(started)
-    name_node = sites.merged(sites.name_node(started.address, LOOPBACK, places["namenode"], 1), shared)
-    data_node = sites.merged(sites.data_node(started.address, LOOPBACK, places["datanode"], 1), shared)
-    sites.write_sites(places["namenode"] / "conf", name_node)
-    sites.write_sites(places["datanode"] / "conf", data_node)
+    folders = {name: folder / name for name in ("namenode", "datanode")}
+    shared = kerberos_settings(started)
+    name_node = sites.merged(sites.name_node(started.address, LOOPBACK, folders["namenode"], 1), shared)
+    data_node = sites.merged(sites.data_node(started.address, LOOPBACK, folders["datanode"], 1), shared)
+    sites.write_sites(folders["namenode"] / "conf", name_node)
+    sites.write_sites(folders["datanode"] / "conf", data_node)
     sites.write_sites(folder / "conf", sites.merged(sites.clients(started.address, 1), shared))
     with kdc(folder, kdc_jars):
         variables = known(folder) | {"SPARK_DIST_CLASSPATH": jars} | HEAP
-        first, second = (variables | {"HADOOP_CONF_DIR": str(place / "conf")} for place in places.values())
+        first, second = (variables | {"HADOOP_CONF_DIR": str(each / "conf")} for each in folders.values())
         command = ["spark-class", NAME_NODE, "-format", "-nonInteractive"]
         done = subprocess.run(
             command, env=environment() | first, capture_output=True, text=True, check=False, timeout=90
         )
         assert done.returncode == 0, done.stderr[-3000:]
-        logs = [place / "log" for place in places.values()]
+        logs = [each / "log" for each in folders.values()]
         with daemon(logs[0], NAME_NODE, **first) as one, daemon(logs[1], DATA_NODE, **second) as other:
-            block = places["datanode"] / "data"
+            block = folders["datanode"] / "data"
             wait_until(lambda: any(block.rglob("VERSION")), one, logs[0])
             wait_until(lambda: any(block.rglob("finalized")), other, logs[1])
             yield started
 
 
-def wanted(cluster: Kerberized) -> Sites:
-    """What makes an HDFS want Kerberos, and lets its daemons have ports that are not root's."""
+def kerberos_settings(cluster: Kerberized) -> Sites:
+    """The settings with which HDFS requires Kerberos, while its daemons use unprivileged ports."""
     principal = f"{SERVICE}@{REALM}"
     daemons = {
         f"dfs.{name}.{key}": value

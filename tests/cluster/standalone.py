@@ -21,24 +21,24 @@ VARIABLES = {"SPARK_DAEMON_MEMORY": "256m"}  # of the daemons; executors have th
 
 @dataclass(frozen=True)
 class Standalone:
-    """The master's address, its page's port, and the folder below which every executor works."""
+    """The master's address, the port of its web page, and the folder below which every executor works."""
 
     address: str
     page: int
     folder: Path
 
     def executors(self) -> list[psutil.Process]:
-        """Executors, Python workers and ranks: they stand in the workers' folders, whoever is their parent by now."""
-        found = psutil.process_iter(["cwd"])
-        return [process for process in found if (process.info["cwd"] or "").startswith(f"{self.folder}/")]
+        """Executors, Python workers and ranks, which work in the workers' folders even as orphans."""
+        processes = psutil.process_iter(["cwd"])
+        return [process for process in processes if (process.info["cwd"] or "").startswith(f"{self.folder}/")]
 
     def command(self, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
-        """`spark-submit --master spark://… pipelines/train.py …`; the executors' half gigabyte fits the workers'."""
+        """`spark-submit --master spark://… pipelines/train.py …`; the executors' 512 MB fit the workers."""
         command = ["spark-submit", "--master", self.address, "--conf", "spark.executor.memory=512m", *options]
         return [*command, str(ROOT / "pipelines" / "train.py"), *arguments]
 
     def submit(self, *arguments: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        """Run that command."""
+        """Run that command to its end."""
         return subprocess.run(
             self.command(*arguments, options=options),
             cwd="/",
@@ -50,7 +50,7 @@ class Standalone:
         )
 
     def assert_idle(self) -> None:
-        """The job's executors, and all that they started, have ended with it."""
+        """Check that the job's executors and their processes have ended with it."""
         deadline = time.monotonic() + 30
         while left := self.executors():
             assert time.monotonic() < deadline, left
@@ -64,16 +64,16 @@ def variables() -> dict[str, str]:
 
 @contextmanager
 def standalone(folder: Path, properties: Path | None = None) -> Iterator[Standalone]:
-    """A cluster that both workers have joined, with settings if wanted. No process of it is left afterwards."""
+    """A cluster that both workers have joined; no process of it is left afterwards."""
     port, page = free_port(), free_port()
     address = f"spark://127.0.0.1:{port}"
-    ports = (*LOOPBACK, "--port", str(port), "--webui-port", str(page), *named(properties))
+    ports = (*LOOPBACK, "--port", str(port), "--webui-port", str(page), *properties_option(properties))
     with ExitStack() as stack:
         log = folder / "master.log"
         first = stack.enter_context(daemon(log, f"{DEPLOY}.master.Master", *ports, **VARIABLES))
         wait_until(lambda: workers(page) == 0, first, log)
-        places = [folder / f"worker{number}" for number in (1, 2)]
-        daemons = [first, *(stack.enter_context(worker(place, address, properties)) for place in places)]
+        folders = [folder / f"worker{number}" for number in (1, 2)]
+        daemons = [first, *(stack.enter_context(worker(each, address, properties)) for each in folders)]
         wait_until(lambda: workers(page) == 2, first, log)
         started = Standalone(address, page, folder)
         yield started
@@ -81,21 +81,21 @@ def standalone(folder: Path, properties: Path | None = None) -> Iterator[Standal
     assert not started.executors()
 
 
-def named(properties: Path | None) -> tuple[str, ...]:
-    """The option that names a daemon's settings."""
+def properties_option(properties: Path | None) -> tuple[str, ...]:
+    """The option for a daemon's settings, if it has any."""
     return ("--properties-file", str(properties)) if properties else ()
 
 
 def worker(folder: Path, address: str, properties: Path | None = None) -> AbstractContextManager[psutil.Popen]:
-    """A worker of one core, whose executors write below `folder`."""
+    """A worker with one core, whose executors write below `folder`."""
     folder.mkdir()
     size = ("--cores", "1", "--memory", "1g", "--port", "0", "--webui-port", "0", "--work-dir", str(folder))
-    options = (*LOOPBACK, *size, *named(properties))
+    options = (*LOOPBACK, *size, *properties_option(properties))
     return daemon(folder / "worker.log", f"{DEPLOY}.worker.Worker", *options, address, **VARIABLES)
 
 
 def workers(page: int) -> int | None:
-    """How many workers the master has, by its own page; None as long as it has no such page."""
+    """How many workers the master has according to its web page; None while there is no page."""
     connection = HTTPConnection("127.0.0.1", page, timeout=10)
     try:
         connection.request("GET", "/json/")

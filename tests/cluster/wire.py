@@ -1,4 +1,4 @@
-"""A wire that remembers: it stands between a driver's address and the driver, and keeps what goes through."""
+"""A relay between a driver and those who connect to it, which records all bytes that pass."""
 
 import socket
 import threading
@@ -9,15 +9,15 @@ from typing import Self
 class Wire:
     """Listens at `outside` for each port and passes all on to the same port at `inside`; both are loopback addresses.
 
-    A driver with spark.driver.bindAddress=inside and spark.driver.host=outside is reached by this way alone. No rights
-    are needed, unlike for a packet capture.
+    A driver with spark.driver.bindAddress=inside and spark.driver.host=outside is reached through the relay only. This
+    needs no privileges, unlike a packet capture.
     """
 
     inside, outside = "127.0.0.1", "127.0.0.2"
 
     def __init__(self, ports: tuple[int, ...]) -> None:
         self.ports = ports
-        self.kept: list[bytearray] = []  # a stream a direction and connection, so that no word is cut by a packet's end
+        self.streams: list[bytearray] = []  # one for each connection and direction, so that no word is split
         self.sockets = [socket.create_server((self.outside, port)) for port in ports]
 
     def __enter__(self) -> Self:
@@ -34,12 +34,12 @@ class Wire:
 
     @property
     def total(self) -> int:
-        """The bytes that have gone through."""
-        return sum(map(len, self.kept))
+        """The number of bytes that have passed."""
+        return sum(map(len, self.streams))
 
     def saw(self, word: str) -> bool:
-        """Whether a word has gone through as it is."""
-        return any(word.encode() in stream for stream in self.kept)
+        """Whether a word has passed in clear text."""
+        return any(word.encode() in stream for stream in self.streams)
 
     def _accept(self, listener: socket.socket) -> None:
         port = listener.getsockname()[1]
@@ -53,7 +53,7 @@ class Wire:
 
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         stream = bytearray()
-        self.kept.append(stream)
+        self.streams.append(stream)
         with suppress(OSError):  # one side is gone
             while part := source.recv(65536):
                 stream += part
