@@ -112,7 +112,9 @@ class Comparison:
             report = self.train(self.variant(model, "train.refit=false", *point), SEARCH)
             validation = report.metrics.validation if report.metrics else None
             if validation is None:
-                raise UserError("grid= needs documents for validation: split.validation=0 leaves none")
+                raise UserError(
+                    "grid= chooses by validation, but there are no validation documents: see split.validation"
+                )
             ranked.append((-validation.get("accuracy", 0.0), validation["loss"], point))
         return min(ranked)[2]
 
@@ -139,11 +141,11 @@ def check(config: Config) -> None:
         UserError: no model, one twice or one that learns a number; a wrong number of seeds; a grid that no model takes.
     """
     if not config.models:
-        raise UserError("models=[<name>,...] is missing: the models to compare")
+        raise UserError("models=[<name>,...] is missing: name the models to compare")
     if config.seeds < 1:
         raise UserError(f"seeds must be 1 or more, not {config.seeds}")
     if len(set(config.models)) < len(config.models):
-        raise UserError("models= names one model twice")
+        raise UserError("models= names a model twice")
     comparison_table.check_output(config.output)
     for model in config.models:
         _check_learns_labels(load([*config.arguments, f"model={model}"]), model)
@@ -156,7 +158,7 @@ def check(config: Config) -> None:
 
 def _check_learns_labels(config: Config, model: str) -> None:
     if config.train.loss == "mse":
-        raise UserError(f"models are compared by the labels that they find; {model} learns a number")
+        raise UserError(f"compare needs models that predict labels, and {model} predicts a number (train.loss=mse)")
 
 
 def axis_values(axis: str) -> list[str]:

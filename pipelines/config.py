@@ -98,9 +98,9 @@ class Config(Common):
                 raise UserError(f"{key} must be a folder's name, not {name!r}")
 
         if self.overlap not in ("wait", "leave") or not self.overlap_s >= 0:
-            raise UserError("overlap must be wait or leave, and overlap_s a number of seconds")
+            raise UserError("overlap must be wait or leave, and overlap_s must be 0 seconds or more")
         if not self.lake:
-            raise UserError("lake is empty")
+            raise UserError("lake is empty: name a folder")
         for key in ("lake", "bundle", "output", "report"):
             try:
                 addresses.absolute(getattr(self, key))
@@ -133,7 +133,7 @@ def load(arguments: Iterable[str] = (), job: str = "") -> Config:
     merged = OmegaConf.merge(_merged(names), values)
     for key in (*sorted(OmegaConf.missing_keys(merged)), *(JOBS[job].required if job else ())):
         if OmegaConf.select(merged, key) in (None, "", []):
-            raise UserError(f"{key} is needed and has no default: {described(known[key], 'meaning')}")
+            raise UserError(f"{key} is required and has no default: {described(known[key], 'meaning')}")
     try:
         resolved = OmegaConf.to_object(merged)
     except ValueError as error:
@@ -221,7 +221,7 @@ def _check_key(key: str, known: Iterable[str], names: Names, job: str) -> None:
     if job and not JOBS[job].accepts(key):
         raise UserError(f"{key} belongs to {listed(jobs_with(key))}, not to {job}")
     if owners:
-        instead = f"; write 'grid=[{key}=...]', which only they take" if job == "compare" else ""
+        instead = f"; to set it for them alone, write 'grid=[{key}=...]'" if job == "compare" else ""
         raise UserError(f"{key} belongs to {group}={listed(owners)}, not to {getattr(names, group)}{instead}")
 
 
@@ -237,5 +237,5 @@ def _owners(group: str, name: str) -> list[str]:
 def _value(key: str, text: str, item: "dataclasses.Field[Any]") -> Value:
     value = parse(key, text, item)
     if "${" in text or MISSING in (value if isinstance(value, list) else [value]):
-        raise UserError(f"{key} may not hold '${{', nor be '???'")  # which OmegaConf would read as other than text
+        raise UserError(f"{key} must not contain '${{' or be '???'")  # to OmegaConf these are not plain text
     return value

@@ -24,7 +24,7 @@ def run(spark: SparkSession, config: Config) -> EvaluationReport:
         Busy: another job holds the data set, or evaluates the bundle.
     """
     if not config.bundle:
-        raise UserError("bundle=<folder> is missing: the bundle to evaluate")
+        raise UserError("bundle=<folder> is missing: name the bundle to evaluate")
     folder, models = bundle_address(config.bundle), bundle_models()
     config = with_features_of(manifest_of(config.bundle, models), config)
     dataset, settings = configured_dataset(spark, config), update_settings(config)

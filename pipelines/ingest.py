@@ -14,7 +14,7 @@ def run(spark: SparkSession, config: Config) -> StageReport:
     """Take what the source has and the data set has not.
 
     Raises:
-        UserError: nothing is at the source's path, a column is unknown, the source is empty; nothing is written then.
+        UserError: there is nothing at the source's path, it is empty, or a column is unknown; nothing is written then.
         Busy: another job holds the data set.
     """
     dataset = configured_dataset(spark, config)

@@ -20,10 +20,10 @@ def run(spark: SparkSession, config: Config) -> PredictionReport:
     A row that cannot be read has a reason instead of a prediction.
 
     Raises:
-        UserError: `bundle=` or `output=` is missing or cannot be used, or nothing is at the source's path.
+        UserError: `bundle=` or `output=` is missing or cannot be used, or there is nothing at the source's path.
     """
     if not config.bundle or not config.output:
-        raise UserError("bundle=<folder> and output=<table> are both needed")
+        raise UserError("bundle=<folder> and output=<table> are both required")
     models, folder = bundle_models(), bundle_address(config.bundle)
     manifest = manifest_of(config.bundle, models)
     output = addresses.absolute(config.output).rstrip("/")

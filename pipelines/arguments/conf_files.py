@@ -1,4 +1,4 @@
-"""The files of `conf/`: read and merged, a mistake in one of them told in our own words."""
+"""The files of `conf/`: read and merged, a mistake in one of them reported in our own words."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field
@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.arguments.job_keys import nearest
-from pipelines.arguments.values import wanted
+from pipelines.arguments.values import describe_type
 from pipelines.errors import UserError
 
 
@@ -18,14 +18,14 @@ def read(path: Path) -> DictConfig:
     """A file's content.
 
     Raises:
-        UserError: it is not YAML, or not a mapping.
+        UserError: the file is not YAML, or not a mapping.
     """
     try:
         node = OmegaConf.load(path)
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(node, DictConfig):
-        raise UserError(f"{path} does not hold keys with values")
+        raise UserError(f"{path} is not a mapping of keys to values")
     return node
 
 
@@ -51,7 +51,7 @@ def _first_mistake(base: Any, layer: Mapping[Any, Any], known: "Mapping[str, Fie
         try:
             OmegaConf.merge(base, one)
         except (OmegaConfBaseException, TypeError):
-            return f"{key} wants {wanted(known[key])}"
+            return f"{key} must be {describe_type(known[key])}"
     raise AssertionError("one of the keys cannot be merged")
 
 

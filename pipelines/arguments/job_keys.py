@@ -114,4 +114,4 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = list(known)
     if near := difflib.get_close_matches(word, names, n=1, cutoff=0.5):
         return f"; did you mean '{near[0]}'?"
-    return f"; known are {', '.join(names)}" if len(names) <= 12 else "; --help lists the keys"
+    return f"; choose one of {', '.join(names)}" if len(names) <= 12 else "; --help lists the keys"

@@ -37,11 +37,11 @@ def parse(key: str, text: str, setting: "Field[Any]") -> Value:
         return _scalar(text, kind)
     except ValueError as error:
         form = f"; write '{key}=[{text}]'" if get_origin(kind) is list and "," in text and "[" not in text else ""
-        raise UserError(f"{key} wants {wanted(setting)}, not {text.strip() or 'nothing'}{form}") from error
+        raise UserError(f"{key} must be {describe_type(setting)}, not {text.strip() or 'nothing'}{form}") from error
 
 
-def wanted(setting: "Field[Any]") -> str:
-    """What a setting takes, for a sentence: `a whole number such as 10`."""
+def describe_type(setting: "Field[Any]") -> str:
+    """The type of a setting's values, for a sentence: `a whole number such as 10`."""
     kind, _ = _kind(setting)
     example = described(setting, "example") or shown(default(setting))
     such_as = f" such as {example}" if kind not in (str, bool) and example else ""

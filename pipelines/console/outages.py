@@ -13,7 +13,7 @@ from pipelines.errors import Outage
 OUTAGES = (
     (
         ("SafeModeException", "is in safe mode"),
-        "HDFS is in safe mode, in which nothing can be written (hdfs dfsadmin -safemode get)",
+        "HDFS is in safe mode and takes no writes (hdfs dfsadmin -safemode get)",
     ),
     (
         ("minReplication nodes", "DiskOutOfSpaceException"),
@@ -21,7 +21,7 @@ OUTAGES = (
     ),
     (
         ("BlockMissingException", "Could not obtain block"),
-        "HDFS has a block of which no DataNode with a copy answers (hdfs fsck)",
+        "HDFS cannot serve a block, because no DataNode with a copy answers (hdfs fsck)",
     ),
     (("Failed to complete file in time",), "a DataNode of HDFS does not answer"),
     (

@@ -23,7 +23,7 @@ from pipelines.job import session
 from pipelines.job.screen import render
 from pipelines.tracking.reports import Report
 
-KEPT = "what was committed is kept, and the same command goes on from there; a training is resumed with its run=<name>"
+KEPT = "committed work is kept, and the same command goes on from there; run=<name> resumes a training"
 AnyReport = TypeVar("AnyReport", bound=Report)
 
 
@@ -36,8 +36,8 @@ def main(
 ) -> NoReturn:
     """Run a job as a program; `show` renders its report for people.
 
-    Exit status: 0 done; 2 a mistake that the user can mend; 75 another job holds what this one needs; 130 interrupted;
-    1 anything else.
+    Exit status: 0 done; 2 a mistake that the user can correct; 75 another job holds what this one needs;
+    130 interrupted; 1 anything else.
     """
     arguments = sys.argv[1:]
     redirect_to_jvm()
@@ -96,10 +96,10 @@ def _run(job: str, run: Callable[[SparkSession, Config], AnyReport], arguments: 
 
 
 def _announce(path: str, job: str) -> None:
-    """Write that the job is running: what an earlier one reported is not taken for what this one did if it is killed.
+    """Write that the job is running, so that an old report is not taken for this job's if it is killed.
 
     Raises:
-        UserError: the report cannot be written there.
+        UserError: the file cannot be written.
     """
     try:
         write_report(path, {"job": job, "status": "running"})

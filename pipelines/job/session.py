@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from pipelines.console.progress import timed_progress
 from pipelines.errors import Outage, UserError
 
-# Signs in the exception of a session that does not start: settings that Spark or YARN refuses, a master that is gone.
+# How to recognise the exception of a session that does not start: refused settings, or a master that is gone.
 REFUSED_SETTINGS = ("java.lang.IllegalArgumentException", "yarn.exceptions.YarnException", "Could not parse Master URL")
 MASTER_GONE = "stopped SparkContext"
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
@@ -29,12 +29,14 @@ def start(job: str) -> SparkSession:
             spark = SparkSession.builder.appName(f"textmill-{job}").getOrCreate()
     except Py4JJavaError as error:
         message = str(error.java_exception.toString()).splitlines()[0]
-        reason = "its master is gone, as said above" if MASTER_GONE in message else _without_class(message)
+        reason = "its master is gone (see the messages above)" if MASTER_GONE in message else _without_class(message)
         is_mistake = any(sign in message for sign in REFUSED_SETTINGS)
         raise (UserError if is_mistake else Outage)(f"Spark does not start: {reason}") from error
     if DELTA_EXTENSION not in spark.conf.get("spark.sql.extensions", ""):
         spark.stop()
-        raise UserError("this Spark has no Delta: give spark-submit --properties-file conf/spark-defaults.conf")
+        raise UserError(
+            "this Spark runs without Delta: pass --properties-file conf/spark-defaults.conf to spark-submit"
+        )
     return spark
 
 
