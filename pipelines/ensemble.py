@@ -1,4 +1,4 @@
-"""ensemble: bundles whose probabilities are averaged, as a bundle of its own, evaluated on the test split."""
+"""ensemble: makes a bundle that averages the probabilities of others, and evaluates it on the test split."""
 
 import time
 
@@ -23,7 +23,7 @@ def run(spark: SparkSession, config: Config) -> EnsembleReport:
     """Unite `bundles=` into one, which `evaluate` and `predict` take like any other.
 
     Raises:
-        UserError: there are fewer than two bundles, one cannot be used, they do not fit together, or `run=` is taken.
+        UserError: there are fewer than two bundles, one cannot be used, they do not fit together, or `run=` exists.
         Busy: another job holds the data set or the run.
     """
     if len(config.bundles) < 2:

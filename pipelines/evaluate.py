@@ -1,4 +1,4 @@
-"""evaluate: a bundle on a snapshot's test split. Predictions go to a table; exact metrics come from that table."""
+"""evaluate: a bundle's metrics on a snapshot's test split, computed from the table of its predictions."""
 
 import time
 
@@ -20,7 +20,7 @@ def run(spark: SparkSession, config: Config) -> EvaluationReport:
     """Evaluate `bundle=` on `snapshot=`; the tables are brought up to date first.
 
     Raises:
-        UserError: no bundle is given, or it cannot be used.
+        UserError: `bundle=` is missing or cannot be used.
         Busy: another job holds the data set, or evaluates the bundle.
     """
     if not config.bundle:

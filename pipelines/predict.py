@@ -1,4 +1,4 @@
-"""predict: new documents to labels, with a bundle alone. One row in, one row out; nothing in the lake is touched."""
+"""predict: labels for new documents, from a bundle alone. Each row in gives one row out; the lake is not touched."""
 
 import time
 

@@ -30,7 +30,7 @@ def read(path: Path) -> DictConfig:
 
 
 def merge(base: Any, path: Path, known: "Mapping[str, Field[Any]]", *, without: tuple[str, ...] = ()) -> Any:
-    """`base` with what a file says, but for the keys in `without`.
+    """`base` overridden by a file's content, except for the keys in `without`.
 
     Raises:
         UserError: the file has a key that is not `known`, or a value of a wrong type.
@@ -46,17 +46,17 @@ def _first_mistake(base: Any, layer: Mapping[Any, Any], known: "Mapping[str, Fie
     for key, value in _flat(layer):
         if key not in known:
             return f"unknown key '{key}'{nearest(key, known)}"
-        one = OmegaConf.create({})
-        OmegaConf.update(one, key, value, force_add=True)
+        single = OmegaConf.create({})
+        OmegaConf.update(single, key, value, force_add=True)
         try:
-            OmegaConf.merge(base, one)
+            OmegaConf.merge(base, single)
         except (OmegaConfBaseException, TypeError):
             return f"{key} must be {describe_type(known[key])}"
     raise AssertionError("one of the keys cannot be merged")
 
 
 def _flat(layer: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """The keys as arguments name them, `section.key`, with their values."""
+    """The keys as in arguments, `section.key`, with their values."""
     for section, content in layer.items():
         if isinstance(content, DictConfig):
             yield from ((f"{section}.{name!s}", content[name]) for name in content)

@@ -10,7 +10,7 @@ import pytest
 from models.options.fields import described
 from pipelines import config
 from pipelines.arguments.job_keys import JOBS, SHARED
-from pipelines.arguments.values import default, describe_type, parse, shown
+from pipelines.arguments.values import as_argument, default, describe_type, parse
 from pipelines.config import GROUPS, Common, Names, component, help_text, load, members, settings_of
 from pipelines.errors import UserError
 
@@ -201,7 +201,7 @@ def test_each_job_takes_the_shared_keys_its_own_and_no_others(job: str) -> None:
     assert [argument.partition("=")[0] for argument in shared] == list(SHARED)
     load([*needed, *shared], job)
     for key, item in settings_of(Names(**DEFAULTS)).items():
-        argument = f"{key}={shown(default(item))}"
+        argument = f"{key}={as_argument(default(item))}"
         if JOBS[job].accepts(key):
             continue
         with pytest.raises(UserError, match=f"^{key} belongs to .*, not to {job}$"):
@@ -265,7 +265,7 @@ def test_every_setting_says_what_it_means_in_one_sentence(group: str, name: str)
 def test_every_default_can_be_given_as_help_shows_it(group: str, name: str) -> None:
     for key, item in settings_of(with_member(group, name)).items():
         value = default(item)
-        found = parse(key, shown(value), item)
+        found = parse(key, as_argument(value), item)
         assert (found, type(found)) == (value, type(value)), key
         assert re.match(
             r"a whole number such as -?\d|a number such as \d|text$|true or false$|a list ", describe_type(item)
@@ -283,7 +283,7 @@ def test_help_shows_the_keys_and_the_defaults_of_the_members_that_are_chosen(gro
     for key in set(page) - {*GROUPS, *required}:
         section, _, last = key.rpartition(".")
         value = getattr(getattr(resolved, section) if section else resolved, last)
-        assert page[key] == shown(value), key
+        assert page[key] == as_argument(value), key
 
 
 @pytest.mark.parametrize("job", JOBS)
