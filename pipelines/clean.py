@@ -1,4 +1,4 @@
-"""clean: from bronze to silver. Normalised text, exact duplicates dropped, every document in a split."""
+"""clean: from bronze to silver. Normalises text, drops exact duplicates, and assigns each document to a split."""
 
 from pyspark.sql import SparkSession
 
@@ -14,7 +14,7 @@ def run(spark: SparkSession, config: Config) -> StageReport:
     """Bring silver up to date with the source; `ingest` runs first.
 
     Raises:
-        UserError: the data set was divided with another `split.*`, or as `ingest.run`.
+        UserError: as `ingest.run`, or the data set was divided with other `split.*` settings.
         Busy: another job holds the data set.
     """
     dataset = configured_dataset(spark, config)

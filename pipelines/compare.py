@@ -1,4 +1,4 @@
-"""compare: models trained on one snapshot, side by side: accuracy, cost, and which differences are more than chance."""
+"""compare: trains models on one snapshot, and compares their accuracy and cost, and how sure the differences are."""
 
 import itertools
 import time
@@ -33,18 +33,18 @@ from pipelines.tracking.run_log import SEARCH, TRAIN, RunLog, new_run
 def run(spark: SparkSession, config: Config) -> ComparisonReport:
     """Train each of `models=` with `seeds=` seeds on one snapshot, and compare what they predict for its test split.
 
-    With `grid=` each model's settings are searched first, by validation alone. What an earlier, equal comparison has
-    trained is taken from it, and a training that was stopped goes on. `output=` names a CSV file that gets a row for
-    each training, replacing an older one of the same data set, features, model and seed.
+    With `grid=` each model's settings are searched first, by validation alone. Trainings that an earlier, equal
+    comparison finished are reused, and those that it began go on. `output=` names a CSV file that gets a row for each
+    training, replacing an older one of the same data set, features, model and seed.
 
     Raises:
-        UserError: no models, an unknown one, a key of the grid that none of them has; or as `train.run`.
+        UserError: as `train.run`, or there are no models, an unknown one, or a key of the grid that none of them has.
         Busy: another job holds the data set or one of the trainings.
     """
     check(config)
     dataset, name = configured_dataset(spark, config), new_run()
     update = update_tables(dataset, update_settings(config))
-    # The lock tells `maintain` that somebody reads; no other job has this name.
+    # The lock tells `maintain` that a job is reading; the name is new, so no other job holds it.
     with locks.run_lock(spark, dataset.folder, name, configured_overlap(config)):
         comparison = Comparison(config, dataset, dataset.snapshot(config.snapshot), update)
         report = comparison.run(name)
@@ -70,7 +70,7 @@ class Comparison:
     update: TableUpdate
 
     def run(self, name: str) -> ComparisonReport:
-        """Train what is not trained yet; the report of the comparison, whose run is called `name`."""
+        """Train what has not been trained yet; returns the report of the comparison, whose run is called `name`."""
         began = time.monotonic()
         rows: list[TrainingRow] = []
         for model in self.config.models:
@@ -96,12 +96,12 @@ class Comparison:
         )
 
     def search(self, model: str) -> list[str]:
-        """The point of the grid with the highest validation accuracy, of equal ones that with the lowest loss.
+        """The point of the grid with the highest validation accuracy; among equals, the one with the lowest loss.
 
-        The first point if there is no grid to speak of. Candidates are not evaluated on the test split.
+        Without a grid, or with one point, nothing is trained. Candidates are not evaluated on the test split.
 
         Raises:
-            UserError: there is no document for validation.
+            UserError: there are no validation documents.
         """
         axes = [axis_values(axis) for axis in self.config.grid if has_key(self.config, model, axis)]
         points = [list(point) for point in itertools.product(*axes)]
@@ -112,7 +112,9 @@ class Comparison:
             report = self.train(self.variant(model, "train.refit=false", *point), SEARCH)
             validation = report.metrics.validation if report.metrics else None
             if validation is None:
-                raise UserError("grid= needs documents for validation: split.validation=0 leaves none")
+                raise UserError(
+                    "grid= chooses by validation, but there are no validation documents: see split.validation"
+                )
             ranked.append((-validation.get("accuracy", 0.0), validation["loss"], point))
         return min(ranked)[2]
 
@@ -122,7 +124,7 @@ class Comparison:
         return load([*self.config.arguments, *fixed, *arguments])
 
     def train(self, config: Config, job: str) -> TrainingReport:
-        """The report of a training, which an earlier comparison may have finished or begun."""
+        """Train, or go on with what an earlier comparison began, or take the report of what it finished."""
         settings = training_settings(config)
         name = f"{job}-{settings.model}-{settings.train.seed}-{settings.digest(self.snapshot.batch)}"
         finished = RunLog(self.dataset).finished_training(name)
@@ -136,27 +138,27 @@ def check(config: Config) -> None:
     """Refuse what cannot be compared, before any work.
 
     Raises:
-        UserError: no model, one twice or one that learns a number; a wrong number of seeds; a grid that no model takes.
+        UserError: there is no model, one twice, one that predicts a number, no seed, or a grid that no model takes.
     """
     if not config.models:
-        raise UserError("models=[<name>,...] is missing: the models to compare")
+        raise UserError("models=[<name>,...] is missing: name the models to compare")
     if config.seeds < 1:
         raise UserError(f"seeds must be 1 or more, not {config.seeds}")
     if len(set(config.models)) < len(config.models):
-        raise UserError("models= names one model twice")
+        raise UserError("models= names a model twice")
     comparison_table.check_output(config.output)
     for model in config.models:
         _check_learns_labels(load([*config.arguments, f"model={model}"]), model)
     for axis in config.grid:
         takers = [model for model in config.models if has_key(config, model, axis)] or config.models[:1]
         for model, value in itertools.product(takers, axis_values(axis)):
-            # `load` says what is wrong with the value.
+            # `load` reports a value that is not valid.
             _check_learns_labels(load([*config.arguments, f"model={model}", value]), model)
 
 
 def _check_learns_labels(config: Config, model: str) -> None:
     if config.train.loss == "mse":
-        raise UserError(f"models are compared by the labels that they find; {model} learns a number")
+        raise UserError(f"compare needs models that predict labels, and {model} predicts a number (train.loss=mse)")
 
 
 def axis_values(axis: str) -> list[str]:
@@ -172,7 +174,7 @@ def axis_values(axis: str) -> list[str]:
 
 
 def has_key(config: Config, model: str, axis: str) -> bool:
-    """Whether a model has an axis's key: `model.dropout=0.3|0.5` means nothing to one without dropout."""
+    """Whether a model has an axis's key: a model without dropout has no `model.dropout=0.3|0.5`."""
     for value in axis_values(axis):
         with suppress(UserError):
             load([*config.arguments, f"model={model}", value])

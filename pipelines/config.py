@@ -1,7 +1,7 @@
 """Configuration: defaults < conf/*.yaml < `key=value` arguments, merged into frozen dataclasses.
 
 A group is chosen by `group=name`, which picks `conf/<group>/<name>.yaml`; `group.key=value` overrides one key.
-Each component owns its `Options`; this module only brings them together.
+Each component defines its own `Options`; this module only merges them.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from models.options.fields import described, setting
 from models.storage import addresses
 from models.training.task import Options as TrainOptions
 from pipelines.arguments import conf_files, help_page
-from pipelines.arguments.job_keys import JOBS, jobs_with, listed, nearest
+from pipelines.arguments.job_keys import JOBS, jobs_with, join_words, nearest
 from pipelines.arguments.values import Value, parse
 from pipelines.errors import UserError
 from pipelines.lakehouse.splits import Split
@@ -35,10 +35,10 @@ GROUPS = ("source", "features", "model")
 class Maintain:
     """The `maintain.*` keys."""
 
-    retention_hours: float = setting(168.0, "Hours for which files that were replaced are kept, at most 720.")
+    retention_hours: float = setting(168.0, "Hours for which replaced files are kept, at most 720.")
 
     def __post_init__(self) -> None:
-        # The log's commits, which tell when a file was replaced, are kept for 30 days.
+        # The log's commits, which say when a file was replaced, are kept for 30 days.
         if not 0 <= self.retention_hours <= 720:
             raise ValueError("maintain.retention_hours must be from 0 to 720")
 
@@ -49,10 +49,10 @@ class Common:
 
     lake: str = setting(str(DATA / "lake"), "Folder of all data sets' tables and bundles, local or on HDFS.")
     dataset: str = setting("", "Name of the data set's folder in the lake; empty for the source's name.")
-    run: str = setting("", "Name of the run, by which a stopped one goes on; empty for a new name.")
+    run: str = setting("", "Name of the run, which resumes one that was stopped; empty for a new run.")
     bundle: str = setting("", "Folder of the trained bundle.", example="data/lake/bbc/bundles/<run>")
     output: str = setting(
-        "", "Where results go: a Delta table that predict replaces, or a CSV file that compare extends."
+        "", "Where results go: a Delta table that predict replaces, or a CSV file that compare adds to."
     )
     report: str = setting("", "File that gets the job's report as JSON, local or on HDFS; empty writes none.")
     snapshot: str = setting("latest", "Snapshot of the features: its number, or latest.")
@@ -60,10 +60,10 @@ class Common:
     overlap_s: float = setting(3600.0, "Longest wait for another job, in seconds.")
     bundles: list[str] = setting([], "Folders of the bundles to unite, two or more.", example="[<bundle>,<bundle>]")
     models: list[str] = setting([], "Names of the models to compare.", example="[logistic,mlp]")
-    seeds: int = setting(1, "Trainings of each model, with the seeds 0, 1 and so on.")
+    seeds: int = setting(1, "Number of trainings of each model, with the seeds 0, 1 and so on.")
     grid: list[str] = setting(
         [],
-        "Values to search by validation, each key=value|value; a model takes the keys that it has.",
+        "Values to search by validation, each key=value|value; a model uses the keys that it has.",
         example="[train.lr=1e-3|3e-3]",
     )
 
@@ -79,7 +79,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Config(Common):
-    """One resolved configuration: `names` says which files of `conf/` it came from, `arguments` what was given."""
+    """One resolved configuration: `names` are the chosen files of `conf/`, `arguments` those of the command line."""
 
     source: Any = None
     features: tokenizer.Options = field(default_factory=tokenizer.Options)
@@ -98,9 +98,9 @@ class Config(Common):
                 raise UserError(f"{key} must be a folder's name, not {name!r}")
 
         if self.overlap not in ("wait", "leave") or not self.overlap_s >= 0:
-            raise UserError("overlap must be wait or leave, and overlap_s a number of seconds")
+            raise UserError("overlap must be wait or leave, and overlap_s must be 0 seconds or more")
         if not self.lake:
-            raise UserError("lake is empty")
+            raise UserError("lake is empty: name a folder")
         for key in ("lake", "bundle", "output", "report"):
             try:
                 addresses.absolute(getattr(self, key))
@@ -109,7 +109,7 @@ class Config(Common):
 
     @property
     def dataset_name(self) -> str:
-        """The data set's folder in the lake: `dataset=`, else what the source says, else the source's name."""
+        """The name of the data set's folder: `dataset=`, else the source's own default, else the source's name."""
         return self.dataset or getattr(self.source, "dataset", self.names.source)
 
 
@@ -117,11 +117,11 @@ def load(arguments: Iterable[str] = (), job: str = "") -> Config:
     """Resolve `arguments` (`key=value` strings) to a `Config`; with a `job`, they must be keys of that job.
 
     Raises:
-        UserError: an unknown key or name (the nearest is named), one of another job or member, a wrong type, a value
-            out of its range, or no value for a key without a default.
+        UserError: a key or name is unknown (the message names the nearest) or belongs to another job or member, a value
+            has the wrong type or is out of its range, or a key without a default has no value.
     """
-    given = tuple(arguments)
-    pairs = [_pair(argument) for argument in given]
+    arguments = tuple(arguments)
+    pairs = [_pair(argument) for argument in arguments]
     names = _names(pairs)
     known = settings_of(names)
     for key, _ in pairs:
@@ -133,24 +133,24 @@ def load(arguments: Iterable[str] = (), job: str = "") -> Config:
     merged = OmegaConf.merge(_merged(names), values)
     for key in (*sorted(OmegaConf.missing_keys(merged)), *(JOBS[job].required if job else ())):
         if OmegaConf.select(merged, key) in (None, "", []):
-            raise UserError(f"{key} is needed and has no default: {described(known[key], 'meaning')}")
+            raise UserError(f"{key} is required and has no default: {described(known[key], 'meaning')}")
     try:
         resolved = OmegaConf.to_object(merged)
     except ValueError as error:
         raise UserError(str(error)) from error
-    found = {item.name: getattr(resolved, item.name) for item in dataclasses.fields(resolved)}  # type: ignore[arg-type]
-    return Config(**found, names=names, arguments=given)
+    sections = {item.name: getattr(resolved, item.name) for item in dataclasses.fields(resolved)}  # type: ignore[arg-type]
+    return Config(**sections, names=names, arguments=arguments)
 
 
 def help_text(job: str, summary: str, arguments: Iterable[str] = ()) -> str:
-    """What `--help` prints: the keys of a job, as they are with the members that the arguments choose."""
+    """What `--help` prints: the keys of a job, with the members of the groups that the arguments choose."""
     pairs = [(key, value) for key, sign, value in (argument.partition("=") for argument in arguments) if sign]
     names = _names(pairs)
-    plain: Any = OmegaConf.to_container(_merged(names))
+    defaults: Any = OmegaConf.to_container(_merged(names))
     keys = []
     for key, item in settings_of(names).items():
         section, _, name = key.rpartition(".")
-        value = plain[section][name] if section else plain[name]
+        value = defaults[section][name] if section else defaults[name]
         keys.append(help_page.Key(key, item, value, missing=value == MISSING))
     choices = [help_page.Choice(group, getattr(names, group), members(group)) for group in GROUPS]
     return help_page.help_text(job, summary, choices, keys)
@@ -158,10 +158,10 @@ def help_text(job: str, summary: str, arguments: Iterable[str] = ()) -> str:
 
 def settings_of(names: Names) -> "dict[str, dataclasses.Field[Any]]":
     """Each key of the configuration with the chosen members, and the field that describes it."""
-    found = {item.name: item for item in dataclasses.fields(Common)}
+    settings = {item.name: item for item in dataclasses.fields(Common)}
     for section, kind in _sections(names).items():
-        found |= {f"{section}.{item.name}": item for item in dataclasses.fields(kind)}
-    return found
+        settings |= {f"{section}.{item.name}": item for item in dataclasses.fields(kind)}
+    return settings
 
 
 def members(group: str) -> list[str]:
@@ -171,8 +171,8 @@ def members(group: str) -> list[str]:
 
 def component(group: str, name: str) -> ModuleType:
     """The module that owns the `Options` of `group=name`."""
-    places = {"source": "pipelines.sources.", "model": "models."}
-    return import_module(places[group] + name) if group in places else tokenizer
+    packages = {"source": "pipelines.sources.", "model": "models."}
+    return import_module(packages[group] + name) if group in packages else tokenizer
 
 
 def _pair(argument: str) -> tuple[str, str]:
@@ -200,7 +200,7 @@ def _sections(names: Names) -> dict[str, Any]:
 
 
 def _merged(names: Names) -> Any:
-    """The defaults of the dataclasses, then those of the files of `conf/`."""
+    """The defaults of the dataclasses, overridden by those of the files of `conf/`."""
     fields = [(name, kind, field(default_factory=kind)) for name, kind in _sections(names).items()]
     schema = OmegaConf.structured(make_dataclass("Settings", fields, bases=(Common,), frozen=True))
     known = settings_of(names)
@@ -219,10 +219,10 @@ def _check_key(key: str, known: Iterable[str], names: Names, job: str) -> None:
         own = [other for other in (*known, *GROUPS) if not job or JOBS[job].accepts(other)]
         raise UserError(f"unknown key '{key}'{nearest(key, own)}")
     if job and not JOBS[job].accepts(key):
-        raise UserError(f"{key} belongs to {listed(jobs_with(key))}, not to {job}")
+        raise UserError(f"{key} belongs to {join_words(jobs_with(key))}, not to {job}")
     if owners:
-        instead = f"; write 'grid=[{key}=...]', which only they take" if job == "compare" else ""
-        raise UserError(f"{key} belongs to {group}={listed(owners)}, not to {getattr(names, group)}{instead}")
+        instead = f"; to set it for them alone, write 'grid=[{key}=...]'" if job == "compare" else ""
+        raise UserError(f"{key} belongs to {group}={join_words(owners)}, not to {getattr(names, group)}{instead}")
 
 
 def _owners(group: str, name: str) -> list[str]:
@@ -237,5 +237,5 @@ def _owners(group: str, name: str) -> list[str]:
 def _value(key: str, text: str, item: "dataclasses.Field[Any]") -> Value:
     value = parse(key, text, item)
     if "${" in text or MISSING in (value if isinstance(value, list) else [value]):
-        raise UserError(f"{key} may not hold '${{', nor be '???'")  # which OmegaConf would read as other than text
+        raise UserError(f"{key} must not contain '${{' or be '???'")  # to OmegaConf these are not plain text
     return value

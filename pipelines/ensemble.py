@@ -1,4 +1,4 @@
-"""ensemble: bundles whose probabilities are averaged, as a bundle of its own, evaluated on the test split."""
+"""ensemble: makes a bundle that averages the probabilities of others, and evaluates it on the test split."""
 
 import time
 
@@ -23,11 +23,11 @@ def run(spark: SparkSession, config: Config) -> EnsembleReport:
     """Unite `bundles=` into one, which `evaluate` and `predict` take like any other.
 
     Raises:
-        UserError: there are fewer than two bundles, one cannot be used, they do not fit together, or `run=` is taken.
+        UserError: there are fewer than two bundles, one cannot be used, they do not fit together, or `run=` exists.
         Busy: another job holds the data set or the run.
     """
     if len(config.bundles) < 2:
-        raise UserError("bundles=[<folder>,<folder>,...] is missing: two bundles or more")
+        raise UserError("bundles=[<folder>,<folder>,...] is missing: name two bundles or more")
     members = [bundle_address(path) for path in config.bundles]
     config = with_features_of(manifest_of(members[0], bundle_models()), config)
     dataset, name = configured_dataset(spark, config), config.run or new_run()
@@ -39,7 +39,7 @@ def _unite_locked(dataset: Dataset, config: Config, members: list[str], name: st
     """`run`, with the new run's lock held."""
     folder, models = dataset.bundle_folder(name), bundle_models()
     if files.names(folder):
-        raise UserError(f"run={name} is there already: {folder}")
+        raise UserError(f"run={name} already exists: {folder}")
     update = update_tables(dataset, update_settings(config))
     snapshot = dataset.snapshot(config.snapshot)
     began = time.monotonic()

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """A mistake in arguments or input that the user can mend: exit status 2."""
+    """A mistake in arguments or input that the user can correct: exit status 2."""
 
 
 class Busy(RuntimeError):
@@ -10,4 +10,4 @@ class Busy(RuntimeError):
 
 
 class Outage(RuntimeError):
-    """A file system that does not answer, named in the message: exit status 1, and the same command will do later."""
+    """A file system that does not answer, named in the message: exit status 1; the same command will succeed later."""

@@ -1,4 +1,4 @@
-"""evaluate: a bundle on a snapshot's test split. Predictions go to a table; exact metrics come from that table."""
+"""evaluate: a bundle's metrics on a snapshot's test split, computed from the table of its predictions."""
 
 import time
 
@@ -20,11 +20,11 @@ def run(spark: SparkSession, config: Config) -> EvaluationReport:
     """Evaluate `bundle=` on `snapshot=`; the tables are brought up to date first.
 
     Raises:
-        UserError: no bundle is given, or it cannot be used.
+        UserError: `bundle=` is missing or cannot be used.
         Busy: another job holds the data set, or evaluates the bundle.
     """
     if not config.bundle:
-        raise UserError("bundle=<folder> is missing: the bundle to evaluate")
+        raise UserError("bundle=<folder> is missing: name the bundle to evaluate")
     folder, models = bundle_address(config.bundle), bundle_models()
     config = with_features_of(manifest_of(config.bundle, models), config)
     dataset, settings = configured_dataset(spark, config), update_settings(config)

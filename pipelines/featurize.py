@@ -1,4 +1,4 @@
-"""featurize: from silver to gold. One pass cuts each text into terms; features, vocabulary and a snapshot follow."""
+"""featurize: from silver to gold. Tokenizes each text once, and writes features, vocabulary and a snapshot."""
 
 from pyspark.sql import DataFrame, SparkSession
 

@@ -1,4 +1,4 @@
-"""ingest: from a source's files to bronze. Plans a batch of what is new, then takes it, each file once."""
+"""ingest: from a source's files to bronze. Plans a batch of the new files, then takes each of them once."""
 
 from pyspark.sql import SparkSession
 
@@ -11,10 +11,10 @@ from pipelines.tracking.reports import StageReport
 
 
 def run(spark: SparkSession, config: Config) -> StageReport:
-    """Take what the source has and the data set has not.
+    """Take the source's files that the data set does not have yet.
 
     Raises:
-        UserError: nothing is at the source's path, a column is unknown, the source is empty; nothing is written then.
+        UserError: there is nothing at the source's path, it is empty, or a column is unknown; nothing is written then.
         Busy: another job holds the data set.
     """
     dataset = configured_dataset(spark, config)

@@ -1,4 +1,4 @@
-"""maintain: a data set's tables in fewer, larger files, and without files that nobody needs. What is in them stays."""
+"""maintain: merges a data set's small files and removes those that are no longer used. The tables' rows stay."""
 
 from pyspark.sql import SparkSession
 
@@ -14,8 +14,8 @@ from pipelines.tracking.run_log import RunLog
 def run(spark: SparkSession, config: Config) -> MaintenanceReport:
     """Compact the tables of a data set and of one feature set, then remove files that were replaced or never committed.
 
-    It may be killed at any moment and repeated. Jobs that write these tables wait for each other; trainings go on, and
-    keep the files that they read.
+    It may be killed at any moment and repeated. Jobs that write these tables wait for it; trainings go on, and the
+    files that they read are kept.
 
     Raises:
         UserError: the data set has no tables.

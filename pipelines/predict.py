@@ -1,4 +1,4 @@
-"""predict: new documents to labels, with a bundle alone. One row in, one row out; nothing in the lake is touched."""
+"""predict: labels for new documents, from a bundle alone. Each row in gives one row out; the lake is not touched."""
 
 import time
 
@@ -20,10 +20,10 @@ def run(spark: SparkSession, config: Config) -> PredictionReport:
     A row that cannot be read has a reason instead of a prediction.
 
     Raises:
-        UserError: `bundle=` or `output=` is missing or cannot be used, or nothing is at the source's path.
+        UserError: `bundle=` or `output=` is missing or cannot be used, or there is nothing at the source's path.
     """
     if not config.bundle or not config.output:
-        raise UserError("bundle=<folder> and output=<table> are both needed")
+        raise UserError("bundle=<folder> and output=<table> are both required")
     models, folder = bundle_models(), bundle_address(config.bundle)
     manifest = manifest_of(config.bundle, models)
     output = addresses.absolute(config.output).rstrip("/")

@@ -14,12 +14,12 @@ from pipelines.tracking.reports import TrainingReport
 def run(spark: SparkSession, config: Config) -> TrainingReport:
     """Train a model on the newest snapshot (or `snapshot=`) and evaluate it on the test split.
 
-    `run=` of a run that did not finish goes on from its last checkpoint, with the snapshot that it started with. While
-    the model trains, other jobs may take new text; none can train the same run.
+    `run=` of an unfinished run goes on from its last checkpoint, with the snapshot that it started with. Meanwhile
+    other jobs may take new text, but none can train the same run.
 
     Raises:
-        UserError: no labelled train document, one label only, `run=` names a finished run or one of other settings,
-            too few slots, or a loss that is not finite.
+        UserError: there are fewer than two labels or too few slots, `run=` names a finished run or one with other
+            settings, or the loss is not finite.
         Busy: another job holds the data set or the run.
         RankFailure: as `launcher.launch`; the failure is kept in `runs`.
     """

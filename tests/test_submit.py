@@ -45,9 +45,9 @@ def test_train_then_predict(spark: SparkSession, tmp_path: Path) -> None:
     [
         ("train", ["train.epoch=3"], "unknown key 'train.epoch'; did you mean 'train.epochs'?"),
         ("ingest", ["train.epochs=3"], "textmill: train.epochs belongs to train and compare, not to ingest"),
-        ("evaluate", [], "textmill: bundle is needed and has no default: Folder of the trained bundle."),
-        ("ingest", ["source=files", "source.path=/no/such/place"], "nothing is at"),
-        ("predict", ["bundle=/no/such/bundle", "output=/no/out"], "is not a bundle that can be used"),
+        ("evaluate", [], "textmill: bundle is required and has no default: Folder of the trained bundle."),
+        ("ingest", ["source=files", "source.path=/no/such/place"], "there is nothing at"),
+        ("predict", ["bundle=/no/such/bundle", "output=/no/out"], "is not a usable bundle"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_status_2(tmp_path: Path, job: str, arguments: list[str], message: str) -> None:
@@ -79,7 +79,7 @@ def test_settings_that_spark_refuses_are_one_line_and_status_2(tmp_path: Path) -
 
 
 def test_too_many_ranks_are_told_of_before_any_work(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^train\.ranks=3 needs as many free task slots; Spark has 2$"):
+    with pytest.raises(UserError, match=r"^train\.ranks=3 needs 3 free task slots; Spark has 2$"):
         train.run(spark, load([*small(tmp_path), "train.ranks=3"]))
     assert not (tmp_path / "lake").exists()
 
@@ -116,7 +116,7 @@ def test_interrupt_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
     assert running.wait(timeout=60) == 130
     assert_gone(running.pid)
     told = (tmp_path / "err").read_text()
-    assert "textmill: interrupted; what was committed is kept" in told
+    assert "textmill: interrupted; committed work is kept" in told
     assert "train: run=" in told, "by which it can go on"
     assert "KeyboardInterrupt" not in told
     assert json.loads((tmp_path / "report.json").read_text()) == {"job": "train", "status": "running"}

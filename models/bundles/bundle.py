@@ -168,22 +168,22 @@ def load(folder: str, *, models: Collection[str]) -> Bundle | Ensemble:
             return _load_ensemble(folder, manifest, models)
         return _load_bundle(folder, manifest)
     except ValueError as error:
-        raise ValueError(f"{folder} is not a bundle that can be used: {error}") from None
+        raise ValueError(f"{folder} is not a usable bundle: {error}") from None
 
 
 def _load_ensemble(folder: str, manifest: Manifest, models: Collection[str]) -> Ensemble:
     members = []
     for name in manifest.digests:
         if not re.fullmatch(rf"{MEMBERS}/[0-9]{{1,4}}/{FILE}", name):
-            raise ValueError(f"{name!r} is none of an ensemble's files")
+            raise ValueError(f"{name!r} is not one of an ensemble's files")
         manifest.check_digest(name, files.read(f"{folder}/{name}", max_bytes=MAX_BYTES))
         member = f"{folder}/{name.rpartition('/')[0]}"
         single = read_manifest(member, models=[model for model in models if model != ENSEMBLE])
         members.append(_load_bundle(member, single))
     if not members or any(member.labels != manifest.labels for member in members):
-        raise ValueError("its members' labels are not its own")
+        raise ValueError("its members' labels differ from its own")
     if any(member.kind != manifest.task.kind for member in members):
-        raise ValueError("its members' tasks are not its own")
+        raise ValueError("its members' tasks differ from its own")
     return Ensemble(members, manifest)
 
 

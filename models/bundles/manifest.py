@@ -98,7 +98,7 @@ class Manifest:
             ValueError: The digests differ.
         """
         if digest(content) != self.digests.get(name):
-            raise ValueError(f"{name} is not the file that {FILE} was written for: another digest")
+            raise ValueError(f"{name} is not the file that {FILE} was written for: its digest differs")
 
 
 def read_manifest(folder: str, *, models: Collection[str]) -> Manifest:
@@ -113,11 +113,11 @@ def read_manifest(folder: str, *, models: Collection[str]) -> Manifest:
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError(f"{FILE} is not JSON") from None
     if not isinstance(content, dict) or {key: type(value) for key, value in content.items()} != TYPES:
-        raise ValueError(f"{FILE} does not hold the keys {', '.join(TYPES)}, each of its type")
+        raise ValueError(f"{FILE} must hold the keys {', '.join(TYPES)}, each with a value of its type")
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']}, this version reads {FORMAT}")
     if content["model"] not in models:
-        raise ValueError(f"its model is {content['model']!r}, none of {', '.join(sorted(models))}")
+        raise ValueError(f"its model is {content['model']!r}, which is not one of {', '.join(sorted(models))}")
     if not 0 < content["documents"] < 2**63:
         raise ValueError("its number of documents is impossible")
     labels, task = content["labels"], _parse_task(content["task"])
@@ -138,7 +138,7 @@ def _parse_task(task: JsonObject) -> TaskDescription:
         ValueError: The kind is none of `KINDS`, or a target has no scale.
     """
     if (kind := task.get("kind")) not in KINDS:
-        raise ValueError(f"its task is {kind!r}, none of {', '.join(KINDS)}")
+        raise ValueError(f"its task is {kind!r}, which is not one of {', '.join(KINDS)}")
     if kind != "target":
         return TaskDescription(str(kind))
     mean, std = (task.get(name) for name in ("mean", "std"))

@@ -44,7 +44,7 @@ def check_header(folder: str, model: nn.Module) -> None:
         if not isinstance(entry, dict) or entry.get("dtype") != "F32" or entry.get("shape") != shape:
             raise ValueError(f"{FILE}: tensor {name} is not what model.json says: F32 of shape {shape}")
     if size != start + sum(4 * math.prod(shape) for shape in shapes.values()):
-        raise ValueError(f"{FILE} has {size} bytes, not the number its tensors take: it is torn or padded")
+        raise ValueError(f"{FILE} has {size} bytes, not as many as its tensors need: it is truncated or padded")
 
 
 def read_header(folder: str, size: int) -> tuple[JsonObject, int]:

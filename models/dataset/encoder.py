@@ -123,7 +123,7 @@ class Encoder:
         (positions,) = sequence.columns
         terms_of_document = np.repeat(stored.terms.lengths, sequence.lengths)
         if ((positions < 0) | (positions >= terms_of_document)).any():
-            raise ValueError("a word of a document is none of its terms")
+            raise ValueError("a document has a word that is not one of its terms")
         known, in_vocabulary = self.tfidf.look_up(stored.terms.columns[0])
         word_of_term = np.where(known, self.tfidf.rows[in_vocabulary] + FIRST_TERM, UNKNOWN)
         words = word_of_term[positions + np.repeat(stored.terms.offsets[:-1], sequence.lengths)]

@@ -36,7 +36,7 @@ class FeatureReader:
         """The documents `rows` (at least one) of the index, in that order.
 
         Raises:
-            ValueError: A document has not as many counts as terms, or a word that is none of its terms.
+            ValueError: A document has more or fewer counts than terms, or a word that is not one of its terms.
         """
         order = np.lexsort((self.index.row[rows], self.index.file[rows]))
         files = self.index.file[rows[order]]
@@ -72,11 +72,11 @@ def stored_documents(rows: Any) -> StoredDocuments:
     """The documents in rows of a feature file, an Arrow table or record batch with the columns of `columns_for`.
 
     Raises:
-        ValueError: A document has not as many counts as terms.
+        ValueError: A document has more or fewer counts than terms.
     """
     terms, counts = flatten_lists(rows["terms"]), flatten_lists(rows["counts"])
     if not np.array_equal(terms.offsets, counts.offsets):
-        raise ValueError("a document has not as many counts as terms")
+        raise ValueError("a document has more or fewer counts than terms")
     sequence = flatten_lists(rows["sequence"]) if "sequence" in rows.schema.names else None
     content = rows["content"] if "content" in rows.schema.names else None
     return StoredDocuments(Ragged(terms.columns + counts.columns, terms.offsets), sequence, content)

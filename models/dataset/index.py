@@ -124,7 +124,7 @@ def _label_positions(names: Any, labels: Sequence[str]) -> Ints:
     positions = pc.index_in(names, value_set=pa.array(labels))
     if positions.null_count:
         unknown = names.filter(pc.is_null(positions))[0].as_py()
-        raise ValueError(f"a train document has the label {unknown!r}, which is none of the {len(labels)} given")
+        raise ValueError(f"a train document has the label {unknown!r}, which is not one of the model's {len(labels)}")
     return positions.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 

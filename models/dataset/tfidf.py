@@ -26,7 +26,7 @@ class Options:
         if self.min_df < 1:
             raise ValueError(f"tfidf.min_df must be 1 or more, not {self.min_df}")
         if not 0 < self.max_df <= 1:
-            raise ValueError(f"tfidf.max_df must lie above 0 and not above 1, not {self.max_df}")
+            raise ValueError(f"tfidf.max_df must be above 0 and at most 1, not {self.max_df}")
         if self.size < 1:
             raise ValueError(f"tfidf.size must be 1 or more, not {self.size}")
         if self.norm not in ("l2", "none"):

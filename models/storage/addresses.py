@@ -15,7 +15,7 @@ def absolute(path: str) -> str:
     if path.startswith(("package:", "hdfs://", "file://")):
         return path
     if re.match(r"\w[\w+.-]*://", path):
-        raise ValueError(f"{path}: only local files and hdfs: are known here")
+        raise ValueError(f"{path}: only local paths and hdfs: are supported")
     return "file://" + os.path.abspath(path.removeprefix("file:"))
 
 

@@ -97,5 +97,5 @@ def _read_documents(task: Task, *, count_words: bool) -> tuple[Index, NDArray[np
     mask = validation_mask(index, share=task.validation_share / (1 - task.test_share), salt=task.salt)
     if mask.all():
         what = "document with a target" if wanted.targets else "labelled document"
-        raise ValueError(f"the train split holds no {what} besides those for validation")
+        raise ValueError(f"the train split holds no {what} apart from those for validation")
     return index, mask

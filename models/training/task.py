@@ -109,12 +109,12 @@ class Options:
         self.check_shards()
 
     def check_choices(self) -> None:
-        """Raise ValueError for a name that there is not."""
+        """Raise ValueError for an unknown name, or for class weights without classes."""
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"train.{name} must be one of {', '.join(known)}, not {getattr(self, name)}")
         if self.class_weights != "none" and self.loss != "cross_entropy":
-            raise ValueError("train.class_weights needs train.loss=cross_entropy: one class a document")
+            raise ValueError("train.class_weights needs train.loss=cross_entropy, which gives a document one class")
 
     def check_numbers(self) -> None:
         """Raise ValueError for what torch and numpy cannot work with."""
@@ -125,14 +125,14 @@ class Options:
             raise ValueError("train.seed must fit into 64 bits")
 
     def check_shards(self) -> None:
-        """Raise ValueError where ranks or shards would be left without work."""
+        """Raise ValueError if ranks or shards would be left without work."""
         if self.shards and self.ranks > self.shards:
             raise ValueError(
-                f"train.ranks={self.ranks} is more than train.shards={self.shards}: a rank owns whole shards"
+                f"train.ranks={self.ranks} is more than train.shards={self.shards}, and a rank needs a whole shard"
             )
         if self.shards > self.batch or self.ranks > self.batch:
             raise ValueError(
-                f"train.batch={self.batch} is less than train.shards or train.ranks: a shard needs a document"
+                f"train.batch={self.batch} is less than train.shards or train.ranks, and each needs a document"
             )
 
 

@@ -1,4 +1,4 @@
-"""What `--help` prints: how a job is called, its keys with their defaults and meanings, and two examples."""
+"""The `--help` page: how to call a job, its keys with their defaults and meanings, and two examples."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -7,13 +7,13 @@ from typing import Any
 
 from models.options.fields import described
 from pipelines.arguments.job_keys import JOBS
-from pipelines.arguments.values import shown
+from pipelines.arguments.values import as_argument
 
 WIDTH, COLUMN = 100, 30
 GENERAL = "Data set and reports"
 TITLES = {
     "source": "Source",
-    "split": "Split of documents that come without one",
+    "split": "Split of documents without a published one",
     "features": "Features",
     "model": "Model",
     "tfidf": "Vocabulary and TF-IDF weights",
@@ -38,7 +38,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Key:
-    """A key as it stands with the chosen members: `missing` where it has no default."""
+    """A key and its default with the chosen members; `missing` if it has none."""
 
     name: str
     setting: "Field[Any]"
@@ -47,7 +47,7 @@ class Key:
 
     @property
     def section(self) -> str:
-        """The part before the dot; empty for a key of no section."""
+        """The part before the dot; empty if there is none."""
         return self.name.rpartition(".")[0]
 
     @property
@@ -57,7 +57,7 @@ class Key:
 
 
 def help_text(job: str, summary: str, choices: Sequence[Choice], keys: Sequence[Key]) -> str:
-    """The whole text, 100 columns wide. `keys` are all that the configuration has; those of the job are shown."""
+    """The whole text, 100 columns wide. `keys` are all keys of the configuration; the page lists the job's."""
     own = JOBS[job]
     listed = [key for key in keys if own.lists(key.name)]
     required = [key for key in listed if key.missing or key.name in own.required]
@@ -78,7 +78,7 @@ def help_text(job: str, summary: str, choices: Sequence[Choice], keys: Sequence[
     for heading in headings:
         lines += ["", f"{heading}:"]
         lines += _rows(
-            (f"{key.name}={shown(key.value)}", described(key.setting, "meaning"))
+            (f"{key.name}={as_argument(key.value)}", described(key.setting, "meaning"))
             for key in rest
             if _heading(key, choices) == heading
         )
@@ -86,7 +86,7 @@ def help_text(job: str, summary: str, choices: Sequence[Choice], keys: Sequence[
 
 
 def _heading(key: Key, choices: Sequence[Choice]) -> str:
-    """What a key stands under."""
+    """The heading of the group that a key is listed in."""
     if not key.section:
         return GENERAL
     name = next((f" {choice.chosen}" for choice in choices if choice.group == key.section), "")
@@ -95,7 +95,7 @@ def _heading(key: Key, choices: Sequence[Choice]) -> str:
 
 
 def _rows(pairs: Iterable[tuple[str, str]]) -> Iterable[str]:
-    """Two columns; a left side that is too wide for its own has the line for itself."""
+    """Lines in two columns; a left side that is too wide for its column gets a line of its own."""
     for left, right in pairs:
         head = f"  {left}".ljust(COLUMN)
         if len(left) + 4 > COLUMN:
@@ -105,7 +105,7 @@ def _rows(pairs: Iterable[tuple[str, str]]) -> Iterable[str]:
 
 
 def _examples(job: str) -> Iterable[str]:
-    """The commands, a long one over several lines."""
+    """The commands; a long one continues on further lines."""
     for example in JOBS[job].examples:
         command = f"spark-submit pipelines/{job}.py {example}"
         wrapped = textwrap.wrap(command, WIDTH - 4, break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""Which keys each job reads, and which job a key belongs to."""
+"""The keys of each job, and the jobs of each key."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -15,10 +15,10 @@ class JobKeys:
     Attributes:
         sections: `train` stands for all of `train.*`; `source`, `features` and `model` for the choice of a member too.
         keys: keys outside the sections, which `--help` shows in this order.
-        required: those that have no default for this job.
-        unlisted: sections and keys that it accepts, and that `--help` leaves out.
-        examples: arguments of two commands, as one types them in a shell.
-        note: what else `--help` says.
+        required: keys that have no default in this job.
+        unlisted: sections and keys that the job accepts but `--help` leaves out.
+        examples: arguments of two commands, as typed in a shell.
+        note: a further sentence of `--help`.
     """
 
     sections: tuple[str, ...]
@@ -67,7 +67,7 @@ JOBS = {
         ),
         required=("bundle", "output"),
     ),
-    # Its models are those of models=; a setting of one of them stands in grid=.
+    # Its models are those of models=; settings of one of them belong into grid=.
     "compare": JobKeys(
         tuple(section for section in TRAINED if section != "model"),
         ("models", "seeds", "grid", "output", *SHARED, "snapshot"),
@@ -88,7 +88,7 @@ JOBS = {
         ),
         required=("bundles",),
     ),
-    # A scheduler may give train and maintain one list, as conf/schedule/textmill@.service does.
+    # A scheduler may pass the same arguments to train and maintain, as conf/schedule/textmill@.service does.
     "maintain": JobKeys(
         ("source", "features", "maintain"),
         SHARED,
@@ -103,14 +103,14 @@ def jobs_with(key: str) -> list[str]:
     return [job for job, keys in JOBS.items() if keys.lists(key)]
 
 
-def listed(words: Sequence[str]) -> str:
-    """Words as in a sentence: `a`, `a and b`, `a, b and c`."""
+def join_words(words: Sequence[str]) -> str:
+    """Words joined as in a sentence: `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: the most similar one that is known, or all of a few."""
+    """The end of a message about an unknown word: the most similar known one, or all of them if they are few."""
     names = list(known)
     if near := difflib.get_close_matches(word, names, n=1, cutoff=0.5):
         return f"; did you mean '{near[0]}'?"
-    return f"; known are {', '.join(names)}" if len(names) <= 12 else "; --help lists the keys"
+    return f"; choose one of {', '.join(names)}" if len(names) <= 12 else "; --help lists the keys"

@@ -1,1 +1,1 @@
-"""What a job prints while it runs and when it fails: progress, messages, outages in one sentence."""
+"""What a job prints while it runs and when it fails: progress, messages, and outages in one sentence."""

@@ -1,19 +1,19 @@
-"""Outages: a file system that is away or full is reported in one sentence, where Hadoop's traceback would hide it.
+"""Outages: a file system that does not answer or is full is reported in one sentence instead of Hadoop's traceback.
 
-An outage is not the user's mistake: the exit status is 1, and the same command succeeds once the file system is back.
+An outage is not the user's mistake: the exit status is 1, and the same command succeeds once the file system works.
 """
 
 from collections.abc import Iterator
 
 from pipelines.errors import Outage
 
-# Signs in the messages of the JVM's client and of hdfs-native, and what the user is told. The first entry that matches
-# wins, since the text of an exception contains those of its causes. "Connection refused" alone is no sign: ranks say
-# it of each other.
+# Pieces of messages of the JVM's client and of hdfs-native, and the sentence for the user. The first entry that matches
+# wins, because the text of an exception contains the texts of its causes. "Connection refused" alone is not listed:
+# ranks report it about each other.
 OUTAGES = (
     (
         ("SafeModeException", "is in safe mode"),
-        "HDFS is in safe mode, in which nothing can be written (hdfs dfsadmin -safemode get)",
+        "HDFS is in safe mode and takes no writes (hdfs dfsadmin -safemode get)",
     ),
     (
         ("minReplication nodes", "DiskOutOfSpaceException"),
@@ -21,7 +21,7 @@ OUTAGES = (
     ),
     (
         ("BlockMissingException", "Could not obtain block"),
-        "HDFS has a block of which no DataNode with a copy answers (hdfs fsck)",
+        "HDFS cannot serve a block, because no DataNode with a copy answers (hdfs fsck)",
     ),
     (("Failed to complete file in time",), "a DataNode of HDFS does not answer"),
     (
@@ -44,7 +44,7 @@ def describe_outage(error: BaseException) -> str | None:
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those that it was raised from or during; such a chain may be circular."""
+    """The exception and those that it was raised from or during; the chain may be circular."""
     seen: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and following not in seen:

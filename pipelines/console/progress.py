@@ -1,4 +1,4 @@
-"""What a user sees while a long step runs: one live line on a terminal, plain lines elsewhere."""
+"""Progress of a long step: one live line on a terminal, plain lines elsewhere."""
 
 import sys
 import threading
@@ -13,7 +13,7 @@ LIVE_SECONDS, PLAIN_SECONDS = 0.5, 10.0
 
 
 class StatusLine:
-    """A line of standard error that is overwritten on a terminal and repeated now and then in a file."""
+    """A status line, which is overwritten on a terminal and repeated from time to time in a file."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -22,7 +22,7 @@ class StatusLine:
         self.is_visible = False
 
     def show(self, text: str, *, last: bool = False) -> None:
-        """Show the state, unless it was shown a moment ago; the `last` one always, and it stays on the screen."""
+        """Show a text, unless one was shown a moment ago; the `last` one is always shown, and stays on the screen."""
         pause = LIVE_SECONDS if self.is_terminal else PLAIN_SECONDS
         if not last and time.monotonic() - self.last_shown < pause:
             return
@@ -47,7 +47,7 @@ def print_message(message: str) -> None:
 
 
 def spark_progress(spark: SparkSession, title: str) -> AbstractContextManager[None]:
-    """While the block runs, show how many of Spark's tasks are done; in the end, the seconds that it took."""
+    """While the block runs, show how many of Spark's tasks are done; at the end, the seconds that it took."""
     return _progress(title, lambda: _completed_tasks(spark))
 
 

@@ -1,4 +1,4 @@
-"""Standard error under spark-submit, which otherwise mixes the driver's into its standard output."""
+"""Standard error under spark-submit, which otherwise merges it into standard output."""
 
 import os
 import sys
@@ -11,8 +11,8 @@ from pyspark.java_gateway import launch_gateway
 def redirect_to_jvm() -> None:
     """Send what Python writes to standard error to the standard error of spark-submit.
 
-    Spark's `PythonRunner` merges both streams of the Python driver into its own standard output, so that a caller could
-    not tell the result from the log. The JVM's own standard error is the real one: we write through it.
+    Spark's `PythonRunner` merges both streams of the Python driver into its own standard output, so a caller could not
+    tell the result from the log. Only the JVM's own standard error is separate, so this writes through it.
     """
     if "PYSPARK_GATEWAY_PORT" in os.environ and not isinstance(sys.stderr, _JvmStandardError):
         spare = launch_gateway().jvm.System.err
@@ -21,7 +21,7 @@ def redirect_to_jvm() -> None:
 
 
 def print_from_signal_handler(message: str) -> None:
-    """Print a line on standard error in a signal's handler, which may have interrupted a call to the JVM."""
+    """Print a line on standard error from a signal handler, which may have interrupted a call to the JVM."""
     stream = sys.stderr.with_spare_connection() if isinstance(sys.stderr, _JvmStandardError) else sys.stderr
     print(message, file=stream, flush=True)
 

@@ -37,7 +37,7 @@ def manifest_of(path: str, models: tuple[str, ...]) -> Manifest:
     try:
         return read_manifest(bundle_address(path), models=models)
     except ValueError as error:
-        raise UserError(f"{path} is not a bundle that can be used: {error}") from error
+        raise UserError(f"{path} is not a usable bundle: {error}") from error
 
 
 def load_bundle(path: str, models: tuple[str, ...]) -> Bundle | Ensemble:

@@ -109,7 +109,7 @@ def check_output(output: str) -> None:
     """
     text = _read_existing(output) if output else ""
     if text and text.splitlines()[0].split(",") != HEADER:
-        raise UserError(f"output={output} holds something else than a comparison's rows; name a new file")
+        raise UserError(f"output={output} is not a comparison's CSV file; name a new file")
 
 
 def _read_existing(output: str) -> str:

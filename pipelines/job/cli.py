@@ -1,4 +1,4 @@
-"""The command line of every job: arguments in, a report out, an exit status that can be trusted."""
+"""The command line of every job: from arguments to a report and an exit status."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from pipelines.job import session
 from pipelines.job.screen import render
 from pipelines.tracking.reports import Report
 
-KEPT = "what was committed is kept, and the same command goes on from there; a training is resumed with its run=<name>"
+KEPT = "committed work is kept, and the same command goes on from there; run=<name> resumes a training"
 AnyReport = TypeVar("AnyReport", bound=Report)
 
 
@@ -36,8 +36,8 @@ def main(
 ) -> NoReturn:
     """Run a job as a program; `show` renders its report for people.
 
-    Exit status: 0 done; 2 a mistake that the user can mend; 75 another job holds what this one needs; 130 interrupted;
-    1 anything else.
+    Exit status: 0 done; 2 a mistake that the user can correct; 75 another job holds what this one needs;
+    130 interrupted; 1 anything else.
     """
     arguments = sys.argv[1:]
     redirect_to_jvm()
@@ -45,28 +45,28 @@ def main(
         try:
             print(help_text(job, summary or "", arguments))
         except UserError as error:
-            _leave(2, f"textmill: {error}")
+            _exit(2, f"textmill: {error}")
         sys.exit(0)
-    # Spark's Python side logs each error as one line of JSON besides raising it; the traceback is enough.
+    # Spark's Python side also logs each error as a line of JSON; the traceback is enough.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGINT, interrupted)
     try:
         report = _run(job, run, arguments)
     except UserError as error:
-        _leave(2, f"textmill: {error}")
+        _exit(2, f"textmill: {error}")
     except Busy as error:
-        _leave(os.EX_TEMPFAIL, f"textmill: {error}")
+        _exit(os.EX_TEMPFAIL, f"textmill: {error}")
     except Exception as error:
         if outage := describe_outage(error):
-            _leave(1, f"textmill: {outage}; {KEPT}")
-        _leave(1, f"{traceback.format_exc()}textmill: {job} failed")
+            _exit(1, f"textmill: {outage}; {KEPT}")
+        _exit(1, f"{traceback.format_exc()}textmill: {job} failed")
     print(show(report))
     print(report.to_json(), flush=True)
     sys.exit(0)
 
 
 def interrupted(*_: object) -> NoReturn:
-    """Leave at once with one sentence: the JVM gets the signal too, and what runs in it ends with it."""
+    """Exit at once with one sentence; the JVM gets the signal as well, and ends whatever runs in it."""
     print_from_signal_handler(f"textmill: interrupted; {KEPT}")
     os._exit(130)
 
@@ -75,7 +75,7 @@ def _run(job: str, run: Callable[[SparkSession, Config], AnyReport], arguments: 
     config = load(arguments, job)
     began = time.monotonic()
     spark = session.start(job)
-    signal.signal(signal.SIGINT, interrupted)  # Spark has set its own
+    signal.signal(signal.SIGINT, interrupted)  # Spark has replaced the handler
     started = time.monotonic() - began
     if config.report:
         _announce(config.report, job)
@@ -86,8 +86,8 @@ def _run(job: str, run: Callable[[SparkSession, Config], AnyReport], arguments: 
             status = "busy" if isinstance(error, Busy) else "failed"
             try:
                 write_report(config.report, {"job": job, "status": status, "error": str(error)})
-            except (OSError, RuntimeError) as other:  # the failure itself is what counts
-                print_message(f"{job}: report={config.report} cannot be written: {other}")
+            except (OSError, RuntimeError) as report_error:  # the job's own failure matters more
+                print_message(f"{job}: report={config.report} cannot be written: {report_error}")
         raise
     report = replace(report, seconds={"session": round(started, 2)} | report.seconds)
     if config.report:
@@ -96,10 +96,10 @@ def _run(job: str, run: Callable[[SparkSession, Config], AnyReport], arguments: 
 
 
 def _announce(path: str, job: str) -> None:
-    """Write that the job is running: what an earlier one reported is not taken for what this one did if it is killed.
+    """Write that the job is running, so that an old report is not taken for this job's if it is killed.
 
     Raises:
-        UserError: the report cannot be written there.
+        UserError: the file cannot be written.
     """
     try:
         write_report(path, {"job": job, "status": "running"})
@@ -114,6 +114,6 @@ def write_report(path: str, content: dict[str, Any]) -> None:
     files.write(addresses.absolute(path), json.dumps(content).encode() + b"\n")
 
 
-def _leave(status: int, message: str) -> NoReturn:
+def _exit(status: int, message: str) -> NoReturn:
     print(message, file=sys.stderr, flush=True)
     sys.exit(status)

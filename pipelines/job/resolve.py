@@ -1,4 +1,4 @@
-"""From a configuration to what stages are given: a data set, and settings of their own types."""
+"""From a configuration to the arguments of stages: a data set, and settings of their own types."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def configured_dataset(session: SparkSession, config: Config) -> Dataset:
 
 
 def configured_source(config: Config) -> ConfiguredSource:
-    """Where a configuration takes text from."""
+    """The source that a configuration names."""
     return ConfiguredSource(config.names.source, config.source)
 
 
@@ -37,12 +37,12 @@ def configured_overlap(config: Config) -> Overlap:
 
 
 def update_settings(config: Config) -> UpdateSettings:
-    """How a configuration brings tables up to date."""
+    """The settings with which a configuration brings tables up to date."""
     return UpdateSettings(configured_source(config), config.split, config.features, configured_overlap(config))
 
 
 def training_settings(config: Config) -> TrainingSettings:
-    """What decides the weights of a configuration's training."""
+    """The settings that decide the weights of a configuration's training."""
     return TrainingSettings(
         dataset=config.dataset_name,
         model=config.names.model,
@@ -56,7 +56,7 @@ def training_settings(config: Config) -> TrainingSettings:
 
 
 def training_request(config: Config, job: str = TRAIN) -> TrainingRequest:
-    """A configuration's training."""
+    """The training that a configuration asks for."""
     return TrainingRequest(
         settings=training_settings(config),
         source=config.names.source,

@@ -1,4 +1,4 @@
-"""A report for people, on one screen: a line a subject, in at most 100 columns."""
+"""A report for people, on one screen: a line per subject, at most 100 columns wide."""
 
 import textwrap
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from pipelines.tracking.reports import Report
 
 WIDTH = 100
 LABEL = 11  # columns of a line's subject
-MOST_CLASSES = 8  # shown one by one
+MOST_CLASSES = 8  # that get a line of their own
 TITLE = ("job", "status", "run")
 SUBJECT = ("model", "source", "dataset", "snapshot")
-NAMES = {  # keys of the JSON object that are no words
+NAMES = {  # for keys of the JSON object that are not plain words
     "interval": "95 % interval",
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
@@ -31,7 +31,7 @@ NAMES = {  # keys of the JSON object that are no words
 def render(report: Report) -> str:
     """The report without its matrices and with at most `MOST_CLASSES` classes; the JSON line has all of it.
 
-    A line a subject: the job, what it worked on, and then each other value, nested ones side by side.
+    One line each for the job, for what it worked on, and for every other value; nested values share a line.
     """
     values = report.to_dict()
     metrics, run = values.pop("metrics", {}), values.pop("run", None)
@@ -72,7 +72,7 @@ def _shortened(name: str) -> str:
 
 
 def _inline(value: Any) -> str:
-    """A value in a line: of an object its entries, of a number at most four decimals."""
+    """A value on one line: an object as its entries, a number with at most four decimals."""
     if isinstance(value, Mapping):
         return (
             ", ".join(f"{NAMES.get(name, name.replace('_', ' '))} {_inline(entry)}" for name, entry in value.items())
@@ -90,7 +90,7 @@ def _is_pair(value: list[Any]) -> bool:
 
 
 def _line(subject: str, text: str) -> str:
-    """A subject and what is said of it, wrapped; a long word such as a path stays whole."""
+    """A subject and its text, wrapped; a long word such as a path stays whole."""
     return textwrap.fill(
         text,
         WIDTH,

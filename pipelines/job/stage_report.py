@@ -7,7 +7,7 @@ from pipelines.tracking.run_log import RunLog, new_run
 
 
 def record_stage(dataset: Dataset, job: str, source: str, update: TableUpdate) -> StageReport:
-    """What an update did, kept in `runs` if it changed something."""
+    """Report what an update did, and add the report to the table `runs` if something changed."""
     report = StageReport(
         job=job,
         status=update.status,

@@ -120,14 +120,14 @@ class Dataset:
         """The snapshot of a batch number, or the newest (`latest`).
 
         Raises:
-            UserError: `wanted` is neither, or there is no such snapshot.
+            UserError: `wanted` is neither of these, or there is no such snapshot.
         """
         if wanted != "latest" and not (wanted.isascii() and wanted.isdigit()):
-            raise UserError(f"snapshot={wanted} is neither 'latest' nor a batch number")
+            raise UserError(f"snapshot must be 'latest' or a batch number, not {wanted}")
         number = self.snapshots.last_batch() if wanted == "latest" else int(wanted)
         snapshot = self.published(number)
         if not snapshot:
-            raise UserError(f"{self.folder} has no snapshot {wanted} of the features {self.feature_set}")
+            raise UserError(f"{self.folder} has no snapshot={wanted} of the feature set {self.feature_set}")
         return snapshot
 
     def published(self, batch: int) -> Snapshot | None:

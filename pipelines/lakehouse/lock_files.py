@@ -19,10 +19,10 @@ class LockFile(Protocol):
         """Take the lock and leave a note about the holder; False if it is held."""
 
     def note(self) -> bytes:
-        """What the last holder left; empty if nothing can be read."""
+        """The note of the last holder; empty if there is none."""
 
     def release(self) -> None:
-        """Give the lock back and remove its file."""
+        """Release the lock and remove its file."""
 
 
 def lock_file(session: SparkSession, path: str) -> LockFile:
@@ -39,7 +39,7 @@ class LocalLock:
         self.file: Any = None
 
     def acquire(self, note: bytes) -> bool:
-        """Open and lock the file; it counts only if the file still lies under its name."""
+        """Open and lock the file; False if it is held, or if its path has meanwhile become another file."""
         assert self.session._jvm
         self._make_folders()
         try:
@@ -66,7 +66,7 @@ class LocalLock:
             return b""
 
     def release(self) -> None:
-        """Remove the file while it is locked, so that nobody takes one that is about to go; then empty folders."""
+        """Remove the file while it is still locked, so that nobody locks a file about to vanish; then empty folders."""
         with suppress(FileNotFoundError):
             os.remove(self.path)
         self.file.close()
@@ -75,7 +75,7 @@ class LocalLock:
                 os.rmdir(folder)
 
     def _make_folders(self) -> None:
-        """Make the lock's folder and remember its new parents: a job that refuses its arguments leaves no trace."""
+        """Make the lock's folder and remember its new parents: a job that refuses its arguments leaves none behind."""
         missing, folder = [], os.path.dirname(os.path.dirname(self.path))
         while not os.path.isdir(folder):
             missing.append(folder)
@@ -113,13 +113,13 @@ class HdfsLease:
         return b""
 
     def release(self) -> None:
-        """Remove the file while it is open, so that nobody takes one that is about to go."""
+        """Remove the file while it is still open, so that nobody opens a file about to vanish."""
         self.filesystem.delete(self.path, False)
         with suppress(Py4JJavaError):  # there is no file left to complete
             self.stream.close()
 
     def _create(self) -> None:
-        """Make an empty file by renaming: Hadoop's client repeats a refused `create` for five minutes."""
+        """Create an empty file by renaming, because Hadoop's client repeats a refused `create` for five minutes."""
         temporary = self.hadoop.Path(f"{self.path}.{uuid4().hex}.tmp")
         self.filesystem.create(temporary, False).close()
         if not self.filesystem.rename(temporary, self.path):
@@ -127,7 +127,7 @@ class HdfsLease:
 
 
 def _is_refusal(error: Py4JJavaError) -> bool:
-    """False if an exception says that the lock cannot be had now; any other exception is raised."""
+    """Return False if an exception means that the lock is not available now; raise any other exception."""
     if not any(name in str(error.java_exception.toString()) for name in REFUSALS):
         raise error
     return False

@@ -16,7 +16,7 @@ class Split:
 
     def __post_init__(self) -> None:
         if not (0 <= self.test < 1 and 0 <= self.validation < 1 and self.test + self.validation < 1):
-            raise ValueError("split.test and split.validation must be shares whose sum is below 1")
+            raise ValueError("split.test and split.validation must be 0 or more and their sum below 1")
 
     def draw(self, digest: str) -> str:
         """The split of the text with this digest: its hash with the salt decides, "test" or "train".

@@ -90,6 +90,6 @@ def check_not_merged(dataset: Dataset, snapshot: int) -> None:
     for first, last in merged_ranges(dataset):
         if first <= snapshot <= last:
             raise UserError(
-                f"snapshot={snapshot} has no vocabulary of its own any more: no run had used it when maintain merged"
-                f" the counts; take {f'snapshot={first - 1}, ' if first > 1 else ''}snapshot={last + 1} or the latest"
+                f"snapshot={snapshot} no longer has a vocabulary of its own, because no run had used it when maintain"
+                f" merged counts; give {f'snapshot={first - 1}, ' if first > 1 else ''}snapshot={last + 1} or latest"
             )

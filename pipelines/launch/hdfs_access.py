@@ -29,10 +29,10 @@ def check_access(spark: SparkSession, address: str, processes: int) -> None:
     if not address.startswith("hdfs:") or authentication.lower() != "kerberos":
         return
     if reason := reason_unreachable(address):
-        raise _access_error(f"the driver cannot reach {address}, which wants Kerberos: {reason}")
+        raise _access_error(f"the driver cannot reach {address}, which requires Kerberos: {reason}")
     addresses = spark.sparkContext.parallelize([address] * processes, processes)
     for reason in filter(None, addresses.map(reason_unreachable).collect()):
-        raise _access_error(f"ranks cannot reach {address}, which wants Kerberos: {reason}")
+        raise _access_error(f"ranks cannot reach {address}, which requires Kerberos: {reason}")
 
 
 def _access_error(message: str) -> Exception:
@@ -58,7 +58,11 @@ def describe_credentials() -> list[str]:
 
 def _describe_configuration() -> str:
     folder = os.environ.get("HADOOP_CONF_DIR")
-    return f"HADOOP_CONF_DIR is {folder}" if folder else "HADOOP_CONF_DIR is not set, so it does not know of Kerberos"
+    return (
+        f"HADOOP_CONF_DIR is {folder}"
+        if folder
+        else "HADOOP_CONF_DIR is not set, so the process does not know about Kerberos"
+    )
 
 
 def _describe_tokens() -> str:
@@ -67,7 +71,7 @@ def _describe_tokens() -> str:
     if not path:
         return f"no delegation token: {TOKEN_FILE_VARIABLE} is not set"
     if not os.path.exists(path):
-        return f"no delegation token: {path} is not there"
+        return f"no delegation token: {path} does not exist"
     return (
         "a file of delegation tokens, of which none may be for this address: see hadoop.security.token.service.use_ip"
     )
@@ -78,4 +82,4 @@ def _describe_tickets() -> str:
         ctypes.CDLL(KERBEROS_LIBRARY)
     except OSError:
         return f"no tickets: {KERBEROS_LIBRARY} is not installed"
-    return "tickets only if klist shows one"
+    return "a ticket only if klist shows one"

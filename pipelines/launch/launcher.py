@@ -1,4 +1,4 @@
-"""Starts the ranks with TorchDistributor in function mode; a launch succeeds only if every rank has left its proof.
+"""Starts the ranks with TorchDistributor in function mode; a launch succeeds only if every rank left an exit record.
 
 The driver owns the attempts: if a rank is lost, it launches all of them again, from the last checkpoint.
 """
@@ -128,7 +128,7 @@ def _await_slots(spark: SparkSession, ranks: int, slots_s: float) -> None:
         if time.monotonic() > deadline:
             raise too_few_slots(spark, ranks)
         if slots != reported:
-            print_message(f"train: waiting for {ranks} task slots, Spark has {slots} (at most {slots_s:.0f} s)")
+            print_message(f"train: waiting up to {slots_s:.0f} s for {ranks} task slots; Spark has {slots}")
             reported = slots
         time.sleep(1)
 
@@ -149,7 +149,9 @@ def _cancel_when_silent(spark: SparkSession, output: RankOutput, timeout_s: floa
     def watch() -> None:
         while not ended.wait(min(1.0, longest_silence / 4)):
             if output.last_received and time.monotonic() - output.last_received > longest_silence:
-                print_message(f"train: no rank has been heard of for {longest_silence:.0f} seconds")
+                print_message(
+                    f"train: no rank has printed anything for {longest_silence:.0f} seconds; the launch is cancelled"
+                )
                 context.cancelJobsWithTag(JOB_TAG)
                 return
 
@@ -181,7 +183,7 @@ def check_resources(spark: SparkSession, ranks: int, lake: str) -> None:
 
 def too_few_slots(spark: SparkSession, ranks: int) -> UserError:
     """The error that names the number of free slots."""
-    return UserError(f"train.ranks={ranks} needs as many free task slots; Spark has {free_slots(spark)}")
+    return UserError(f"train.ranks={ranks} needs {ranks} free task slots; Spark has {free_slots(spark)}")
 
 
 def with_thread_share(spark: SparkSession, task: Task) -> Task:

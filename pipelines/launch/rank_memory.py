@@ -84,8 +84,8 @@ def check(spark: SparkSession, task: Task, terms: int) -> None:
     needed, available = ranks * needed_mb(task, terms), overhead_mb(spark)
     if needed > available:
         raise UserError(
-            f"{ranks} ranks on an executor need some {needed} MB beside its JVM, and it has {available}: "
-            f"give --conf spark.executor.memoryOverhead={needed}m (or lower train.cache_gb)"
+            f"{ranks} ranks on an executor need about {needed} MB beside its JVM, which has {available} MB: "
+            f"pass --conf spark.executor.memoryOverhead={needed}m (or lower train.cache_gb)"
         )
 
 

@@ -46,7 +46,7 @@ def list_files(path: str) -> list[SourceFile]:
     for match in [inner] if folder == inner else filesystem.glob(inner):
         entries |= filesystem.find(match, detail=True)
     if not entries:
-        raise FileNotFoundError(f"nothing is at {path}")
+        raise FileNotFoundError(f"there is nothing at {path}")
     if list(entries) == [inner]:  # one file: its name is relative to the folder that holds it
         folder = os.path.dirname(inner)
     folder_address = address.rstrip("/").removesuffix(inner[len(folder) :])
@@ -64,7 +64,7 @@ def list_downloaded(path: str) -> list[SourceFile]:
     try:
         return list_files(path)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; 'make data' brings it") from error
+        raise FileNotFoundError(f"{error}; 'make data' downloads it") from error
 
 
 def _folder_before_glob(path: str) -> str:

@@ -54,7 +54,7 @@ def probe_new_files(
             yet) no file has a row.
         Outage: the source's file system does not answer.
     """
-    with spark_progress(spark, "looking at what is new"):
+    with spark_progress(spark, "looking for new files"):
         files = _list_files(spark, source, options)
         if known is not None:
             files = files.join(known, ["path", "size", "modified"], join_type="left anti")
@@ -79,7 +79,7 @@ def _list_files(spark: SparkSession, source: Source, options: SourceOptions) -> 
     except ConnectionError as error:
         raise Outage(str(error)) from error
     if not files:
-        raise UserError(f"no file is at {options.path}")
+        raise UserError(f"there is no file at {options.path}")
     columns = [field.name for field in dataclasses.fields(SourceFile)]
     return pa.table({column: [getattr(file, column) for file in files] for column in columns})
 

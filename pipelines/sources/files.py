@@ -45,19 +45,23 @@ class Options:
 
     def __post_init__(self) -> None:
         if not self.path:
-            raise ValueError("source.path is empty")
+            raise ValueError("source.path is empty: name a file, folder or glob")
         if self.format not in (*FORMATS, "delta"):
-            raise ValueError(f"source.format '{self.format}' is none of {', '.join(FORMATS)}, delta")
+            raise ValueError(f"source.format must be one of {', '.join(FORMATS)}, delta, not {self.format}")
         if self.target and self.format == "text":
-            raise ValueError("source.target names a column, and source.format=text has none")
+            raise ValueError("source.target names a column, but source.format=text has no columns")
         if not 1 <= self.max_bytes <= raw_documents.MAX_DOCUMENT_BYTES:
-            raise ValueError(f"source.max_bytes must lie in 1..{raw_documents.MAX_DOCUMENT_BYTES}")
+            raise ValueError(
+                f"source.max_bytes must be from 1 to {raw_documents.MAX_DOCUMENT_BYTES}, not {self.max_bytes}"
+            )
         if len(self.separator.replace("\\t", "\t")) != 1 or self.separator in '"\r\n':
-            raise ValueError("source.separator must be one character (\\t for a tab), no quote and no line break")
+            raise ValueError(
+                "source.separator must be one character (\\t for a tab) and neither a quote nor a line break"
+            )
         try:
             " ".encode(self.encoding)  # a codec that is no text encoding is found, but refuses
         except LookupError as error:
-            raise ValueError(f"source.encoding '{self.encoding}' is not known") from error
+            raise ValueError(f"source.encoding must be an encoding that Python knows, not {self.encoding}") from error
         object.__setattr__(self, "separator", self.separator.replace("\\t", "\t"))
         if self.path != MISSING:
             object.__setattr__(self, "path", addresses.absolute(self.path))
@@ -74,7 +78,7 @@ def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:
     if options.format != "delta":
         return files
     if not is_delta_table(spark, options.path):
-        raise FileNotFoundError(f"{options.path} is no Delta table")
+        raise FileNotFoundError(f"{options.path} is not a Delta table")
     table = _delta_table(spark, options)
     for name in selected_columns(options).values():
         if name not in table.columns:

@@ -26,9 +26,11 @@ class Options:
 
     def __post_init__(self) -> None:
         if not self.path:
-            raise ValueError("source.path is empty")
+            raise ValueError("source.path is empty: name a file, folder or glob")
         if not 1 <= self.max_bytes <= raw_documents.MAX_DOCUMENT_BYTES:
-            raise ValueError(f"source.max_bytes must lie in 1..{raw_documents.MAX_DOCUMENT_BYTES}")
+            raise ValueError(
+                f"source.max_bytes must be from 1 to {raw_documents.MAX_DOCUMENT_BYTES}, not {self.max_bytes}"
+            )
         if self.path != MISSING:
             object.__setattr__(self, "path", addresses.absolute(self.path))
 

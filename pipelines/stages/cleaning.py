@@ -53,7 +53,7 @@ def check_split(dataset: Dataset, split: Split) -> None:
     settings = json.loads(dataset.clean_documents.properties().get(SPLIT_PROPERTY, "null"))
     if settings and settings != asdict(split):
         given = " ".join(f"split.{key}={value}" for key, value in settings.items())
-        raise UserError(f"the data set '{dataset.name}' was divided with {given}; take these, or another dataset=")
+        raise UserError(f"the data set '{dataset.name}' was divided with {given}: give the same, or another dataset=")
 
 
 def clean_batch(dataset: Dataset, batch: int, split: Split) -> int:

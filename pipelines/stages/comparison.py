@@ -47,7 +47,7 @@ def training_row(
     assert report.train
     tested = report.metrics.test
     if not isinstance(tested, SingleLabelEvaluation | MultiLabelEvaluation):
-        raise UserError("there is no labelled test document to compare models on: see split.test")
+        raise UserError("models are compared on labelled test documents, and there are none: see split.test")
     bundle = load_bundle(report.bundle, models)
     return TrainingRow(
         model=report.model,

@@ -40,7 +40,7 @@ def ingest_new_files(dataset: Dataset, source: ConfiguredSource) -> list[int]:
     Batches that an earlier run planned and did not live to take come first.
 
     Raises:
-        UserError: nothing is at the source's path, a column is unknown, the source is empty; nothing is written then.
+        UserError: there is nothing at the source's path, it is empty, or a column is unknown; nothing is written then.
         Outage: the source's file system does not answer.
     """
     first = 1 + dataset.raw_documents.last_batch()

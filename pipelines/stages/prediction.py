@@ -42,7 +42,7 @@ def predict_source(session: SparkSession, source: ConfiguredSource, output: str,
     A row that cannot be read has a reason instead of a prediction.
 
     Raises:
-        UserError: nothing is at the source's path, or it is empty.
+        UserError: there is nothing at the source's path, or it is empty.
     """
     unlabelled = without_truth(source)
     planned = probe_new_files(session, source.module, unlabelled.options)
@@ -104,7 +104,7 @@ def check_output(session: SparkSession, output: str) -> None:
     """Refuse to replace anything but an earlier output.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder exists and is not an earlier output.
     """
     try:
         existing = list_files(output)
@@ -112,4 +112,4 @@ def check_output(session: SparkSession, output: str) -> None:
         return
     columns = session.read.format("delta").load(output).columns if is_delta_table(session, output) else None
     if existing and columns != OUTPUT.names:
-        raise UserError(f"output={output} holds something else; name a new folder")
+        raise UserError(f"output={output} is not an earlier output of predict; name a new folder")

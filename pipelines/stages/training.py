@@ -86,7 +86,7 @@ def _train_locked(dataset: Dataset, request: TrainingRequest, run: str, update: 
     reusable = log.newest_training(digest) if settings.train.reuse and not request.run else None
     if reusable and manifest.FILE in files.names(reusable.bundle):
         return _unchanged(reusable, update)
-    print_message(f"train: run={run}")  # by which the run can be resumed
+    print_message(f"train: run={run}")  # the argument that resumes this run
     report = TrainingReport(
         job=request.job,
         status=DONE,
@@ -166,15 +166,15 @@ def prepare_task(
     """
     session, numeric = dataset.session, settings.train.loss == "mse"
     if request.several_labels and settings.train.loss != "binary":
-        raise UserError("source.label_separator gives documents several labels: train.loss=binary learns them")
+        raise UserError("source.label_separator gives documents several labels: set train.loss=binary")
     labels = [] if numeric else sorted(snapshot.labels)
     if len(labels) < 2 and not numeric:
-        raise UserError(f"training needs documents with two labels or more; there are {labels or 'none'}")
+        raise UserError(f"training needs two different labels or more; there is {', '.join(labels) or 'none'}")
     options = dataclasses.asdict(settings.model_options)
     with spark_progress(session, "train: vocabulary"):
         num_terms = _write_vocabulary(dataset, settings, snapshot, folder)
         if not num_terms and not architecture.input_spec(settings.model, options).image:
-            raise UserError("no term is left: tfidf.min_df and tfidf.max_df leave none, or no document is for training")
+            raise UserError("no term is left: lower tfidf.min_df or raise tfidf.max_df, or there is no train document")
     StartedRun(settings.to_dict(), settings.shards, snapshot.batch).write(folder)
     task = Task(
         files=dataset.features.paths(last=snapshot.batch),

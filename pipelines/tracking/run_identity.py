@@ -96,12 +96,14 @@ def resume(run: str, folder: str, settings: TrainingSettings, snapshot: str) -> 
     if not started:
         return settings, snapshot
     if snapshot not in ("latest", str(started.snapshot)):
-        raise UserError(f"run={run} was begun with snapshot={started.snapshot}, not {snapshot}")
+        raise UserError(f"run={run} was started with snapshot={started.snapshot}, not {snapshot}")
     ours, theirs = (_flatten(_without_shards(values)) for values in (settings.to_dict(), started.settings))
     if differing := [f"{key}={value}" for key, value in theirs.items() if ours.get(key) != value]:
-        raise UserError(f"run={run} was begun with other settings: {', '.join(differing)}")
+        raise UserError(f"run={run} was started with other settings: {', '.join(differing)}")
     if settings.train.shards not in (0, started.shards) or settings.train.ranks > started.shards:
-        raise UserError(f"run={run} was begun with {started.shards} shards: take train.ranks={started.shards} or fewer")
+        raise UserError(
+            f"run={run} was started with {started.shards} shards: give train.ranks={started.shards} or fewer"
+        )
     train = replace(settings.train, shards=started.shards)
     return replace(settings, train=train), str(started.snapshot)
 

@@ -94,5 +94,5 @@ def test_without_a_token_the_launch_is_refused(cluster: Kerberized, tmp_path: Pa
     done = submit(cluster, tmp_path, cluster.variables, "--principal", USER, "--keytab", str(cluster.keytab))
     assert done.returncode == 2, done.stderr[-3000:]
     last = done.stderr.strip().splitlines()[-1]
-    assert f"{cluster.address}/lake, which wants Kerberos: " in last
+    assert f"{cluster.address}/lake, which requires Kerberos: " in last
     assert "no delegation token: HADOOP_TOKEN_FILE_LOCATION is not set" in last

@@ -52,7 +52,7 @@ def test_cron_mails_the_end_of_a_failure(tmp_path: Path) -> None:
     """There is no text at all."""
     variables, lines = parsed(here("textmill.cron", tmp_path))
     done = run([variables["SHELL"], "-c", lines[0][6]], tmp_path, variables)
-    assert "nothing is at" in done.stdout
+    assert "there is nothing at" in done.stdout
     assert last_json((tmp_path / "train.json").read_text())["status"] == "failed"
 
 

@@ -121,7 +121,7 @@ def main() -> int:
         sys.stderr.write(f"make: {folder} is there already: take it away, or name another\n")
         return 2
     shutil.rmtree(PLACE, ignore_errors=True)
-    runs = make_lake(checkout)
+    trained, both = make_lake(checkout)
     whole = train(checkout, copied("whole"), "stopped", *NOTES, *STOPPED)
     stop(checkout, PLACE / "lake", "stopped", *NOTES, *STOPPED)
     continued = train(checkout, copied("continued"), "stopped", *NOTES, *STOPPED)
@@ -130,14 +130,17 @@ def main() -> int:
     others = {"target": train(checkout, PLACE / "others", "target", *TARGET)}
     others["labels"] = train(checkout, PLACE / "others", "labels", *LABELS)
     keep(folder, whole, others)
+    settled = trained | {"continued": continued, "whole": whole}
+    bundles = trained | {"both": both} | others
     expected = {
         "place": str(PLACE),
         "processor": processor(),
         "arguments": {"finished": [*NOTES, *SMALL, *FINISHED], "stopped": [*NOTES, *SMALL, *STOPPED]},
-        "settings": {"finished": runs["finished"]["settings"], "stopped": whole["settings"]},
+        # A run that goes on names its shards, which one that was not stopped leaves to the ranks: another digest.
+        "settings": {name: run["settings"] for name, run in settled.items()},
         "whole": {"sha256": hashlib.sha256(weights(whole)).hexdigest(), "steps": whole["train"]["steps"]},
         "tables": {name: table.num_rows for name, table in tables(folder)},
-        "predictions": {name: predictions(checkout, name, run["bundle"]) for name, run in (runs | others).items()},
+        "predictions": {name: predictions(checkout, name, run["bundle"]) for name, run in bundles.items()},
     }
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
     check_paths(folder, checkout)
@@ -176,17 +179,19 @@ def as_csv(rows: Iterable[list[Any]]) -> bytes:
     return stream.getvalue().encode()
 
 
-def make_lake(checkout: Path) -> dict[str, dict[str, Any]]:
-    """Two batches, two trainings and their ensemble; the reports by their runs."""
+def make_lake(checkout: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Two batches, two trainings and their ensemble: their reports."""
     lake = PLACE / "lake"
     place("in/a.csv")
     submit(checkout, "featurize", f"lake={lake}", *NOTES)
     place(*inputs())
-    runs = {"finished": train(checkout, lake, "finished", *NOTES, *FINISHED)}
-    runs["words"] = train(checkout, lake, "words", *NOTES, *WORDS)
-    bundles = ",".join(run["bundle"] for run in runs.values())
-    runs["both"] = submit(checkout, "ensemble", f"lake={lake}", "run=both", f"bundles=[{bundles}]", *NOTES)
-    return runs
+    trained = {
+        "finished": train(checkout, lake, "finished", *NOTES, *FINISHED),
+        "words": train(checkout, lake, "words", *NOTES, *WORDS),
+    }
+    bundles = ",".join(run["bundle"] for run in trained.values())
+    both = submit(checkout, "ensemble", f"lake={lake}", "run=both", f"bundles=[{bundles}]", *NOTES)
+    return trained, both
 
 
 def place(*names: str) -> None:

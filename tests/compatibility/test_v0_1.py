@@ -73,7 +73,7 @@ def test_another_file_is_a_third_batch_and_old_rows_stay(lake: Path) -> None:
 def test_a_stopped_run_goes_on_to_the_same_end(lake: Path) -> None:
     report = submit("train", f"lake={lake}", "run=stopped", *EXPECTED["arguments"]["stopped"])
     assert 0 < report["train"]["resumed_at"] < report["train"]["steps"] == EXPECTED["whole"]["steps"]
-    assert (report["snapshot"], report["settings"]) == (2, EXPECTED["settings"]["stopped"])
+    assert (report["snapshot"], report["settings"]) == (2, EXPECTED["settings"]["continued"])
     content = (lake / "notes/bundles/stopped/weights.safetensors").read_bytes()
     if not TOLERANCE:
         assert hashlib.sha256(content).hexdigest() == EXPECTED["whole"]["sha256"]
@@ -92,7 +92,7 @@ def test_a_bundle_predicts_the_same(tmp_path: Path, bundle: str) -> None:
 
 def test_maintain_keeps_what_is_there(lake: Path) -> None:
     before = rows(lake)
-    report = submit("maintain", f"lake={lake}", "source=files", "dataset=notes", "maintain.retention_hours=0")
+    report = submit("maintain", f"lake={lake}", "dataset=notes", "maintain.retention_hours=0")
     assert report["status"] == "done"
     assert {"runs", "predictions"} <= set(report["compacted"])
     after = rows(lake)

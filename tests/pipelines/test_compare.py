@@ -32,7 +32,7 @@ def test_models_are_compared_once(
         "dataset,features,model,seed,accuracy,command\nfiles,words,mlp,1,0.0,old\nr8,words,mlp,0,0.97,kept\n"
     )
     config = configured(*source, "models=[logistic,mlp]", "seeds=2", "split.test=0.3", f"output={tmp_path}/results.csv")
-    with pytest.raises(UserError, match="holds something else than a comparison's rows"):
+    with pytest.raises(UserError, match="is not a comparison's CSV file"):
         compare.run(spark, config)
     assert not trained
     old = ",".join(["files", "words", "mlp", "1", *["0"] * (len(comparison_table.HEADER) - 5), "old"])
@@ -90,7 +90,7 @@ def test_models_are_compared_once(
     united = ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders}]")).to_dict()
     predicted = table(spark, config, PREDICTIONS).where(f"run = '{united['run']}'")
     assert united["metrics"]["test"]["documents"] == predicted.count() > 40
-    with pytest.raises(UserError, match=f"run={first['mlp']} is there already"):
+    with pytest.raises(UserError, match=f"run={first['mlp']} already exists"):
         ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders}]", f"run={first['mlp']}"))
     with pytest.raises(UserError, match="two bundles or more"):
         ensemble.run(spark, configured(*source, "split.test=0.3", f"bundles=[{folders.split(',')[0]}]"))
@@ -123,12 +123,12 @@ def test_a_grid_is_searched_by_validation_alone(
     [
         ([], r"^models=\[<name>,\.\.\.\] is missing"),
         (["models=[mlq]"], "no model is named 'mlq'; did you mean 'mlp'"),
-        (["models=[mlp,mlp]"], "names one model twice"),
+        (["models=[mlp,mlp]"], "names a model twice"),
         (["models=[mlp]", "seeds=0"], "seeds must be 1 or more"),
         (["models=[mlp]", "grid=[train.lr]"], "'train.lr' of grid= is not of the form"),
         (["models=[mlp]", "grid=[train.ls=1|2]"], "unknown key 'train.ls'; did you mean 'train.loss'"),
         (["models=[logistic]", "grid=[model.dropout=0.1|0.2]"], "model.dropout belongs to model=.*, not to logistic"),
-        (["models=[logistic,mlp]", "grid=[model.dropout=0.1|2]"], "model.dropout must lie in 0..1"),
+        (["models=[logistic,mlp]", "grid=[model.dropout=0.1|2]"], "model.dropout must be from 0 to below 1"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(

@@ -10,7 +10,7 @@ import pytest
 from models.options.fields import described
 from pipelines import config
 from pipelines.arguments.job_keys import JOBS, SHARED
-from pipelines.arguments.values import default, parse, shown, wanted
+from pipelines.arguments.values import as_argument, default, describe_type, parse
 from pipelines.config import GROUPS, Common, Names, component, help_text, load, members, settings_of
 from pipelines.errors import UserError
 
@@ -53,9 +53,9 @@ def test_arguments_win_over_files_and_files_over_defaults() -> None:
         ("train.lr=1e400", r"train\.lr must be a number"),
         ("train.seed=99999999999999999999999", r"train\.seed"),
         ("lake=", "lake is empty"),
-        ("lake=s3://bucket/x", "only local files and hdfs: are known"),
-        ("lake=${oc.env:HOME}", "may not hold"),
-        ("dataset=???", "may not hold"),
+        ("lake=s3://bucket/x", "only local paths and hdfs: are supported"),
+        ("lake=${oc.env:HOME}", "must not contain"),
+        ("dataset=???", "must not contain"),
         ("dataset=../x", "dataset must be a folder"),
         ("run=a/b", "run must be a folder"),
     ],
@@ -69,9 +69,9 @@ def test_a_mistake_gets_one_sentence(argument: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "source.path is needed"),
+        ([], "source.path is required"),
         (["source.path="], "source.path is empty"),
-        (["source.path=/a", "source.format=xml"], "source.format 'xml'"),
+        (["source.path=/a", "source.format=xml"], "source.format must be one of .*, not xml"),
         (["source.path=/a", "source.encoding=klingon"], "source.encoding"),
         (["source.path=/a", "source.separator=;;"], "source.separator"),
         (["source.path=/a", "source.max_bytes=0"], "source.max_bytes"),
@@ -120,22 +120,22 @@ def test_null_takes_a_value_away_and_lists_stay_lists() -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("models=a,b", "models wants a list such as [logistic,mlp], not a,b; write 'models=[a,b]'"),
-        ("models=", "models wants a list such as [logistic,mlp], not nothing"),
-        ("models={a: b}", "models wants a list such as [logistic,mlp], not {a: b}"),
-        ("models=[[a]]", "models wants a list such as [logistic,mlp], not [[a]]"),
-        ("model.hidden=many", "model.hidden wants a list of whole numbers such as [256], not many"),
-        ("model.hidden=[1.5]", "model.hidden wants a list of whole numbers such as [256], not [1.5]"),
-        ("model.hidden=[1,", "model.hidden wants a list of whole numbers such as [256], not [1,"),
-        ("train.epochs=", "train.epochs wants a whole number such as 10, not nothing"),
-        ("train.epochs=1.5", "train.epochs wants a whole number such as 10, not 1.5"),
-        ("train.epochs=null", "train.epochs wants a whole number such as 10, not null"),
-        ("train.timeout_s=1:30", "train.timeout_s wants a number such as 600.0, not 1:30"),
-        ("train.lr=[1]", "train.lr wants a number such as 0.001, not [1]"),
-        ("train.refit=maybe", "train.refit wants true or false, not maybe"),
-        ("train.gpu=2", "train.gpu wants true or false, not 2"),
-        ("dataset=null", "dataset wants text, not null"),
-        ("models=[???]", "models wants a list such as [logistic,mlp], not [???]"),
+        ("models=a,b", "models must be a list such as [logistic,mlp], not a,b; write 'models=[a,b]'"),
+        ("models=", "models must be a list such as [logistic,mlp], not nothing"),
+        ("models={a: b}", "models must be a list such as [logistic,mlp], not {a: b}"),
+        ("models=[[a]]", "models must be a list such as [logistic,mlp], not [[a]]"),
+        ("model.hidden=many", "model.hidden must be a list of whole numbers such as [256], not many"),
+        ("model.hidden=[1.5]", "model.hidden must be a list of whole numbers such as [256], not [1.5]"),
+        ("model.hidden=[1,", "model.hidden must be a list of whole numbers such as [256], not [1,"),
+        ("train.epochs=", "train.epochs must be a whole number such as 10, not nothing"),
+        ("train.epochs=1.5", "train.epochs must be a whole number such as 10, not 1.5"),
+        ("train.epochs=null", "train.epochs must be a whole number such as 10, not null"),
+        ("train.timeout_s=1:30", "train.timeout_s must be a number such as 600.0, not 1:30"),
+        ("train.lr=[1]", "train.lr must be a number such as 0.001, not [1]"),
+        ("train.refit=maybe", "train.refit must be true or false, not maybe"),
+        ("train.gpu=2", "train.gpu must be true or false, not 2"),
+        ("dataset=null", "dataset must be text, not null"),
+        ("models=[???]", "models must be a list such as [logistic,mlp], not [???]"),
     ],
 )
 def test_a_value_of_another_type_is_named_with_the_type_and_an_example(argument: str, message: str) -> None:
@@ -182,7 +182,7 @@ def test_items_of_lists_stay_as_they_are_and_a_lone_value_is_a_list_of_one() -> 
         (
             "compare",
             ["models=[rnn]", "model.cell=gru"],
-            "not to mlp; write 'grid=[model.cell=...]', which only they take",
+            "not to mlp; to set it for them alone, write 'grid=[model.cell=...]'",
         ),
         ("ingest", ["train.epoch=3"], "unknown key 'train.epoch'; "),
         ("ingest", ["spilt.salt=3"], "unknown key 'spilt.salt'; "),
@@ -201,7 +201,7 @@ def test_each_job_takes_the_shared_keys_its_own_and_no_others(job: str) -> None:
     assert [argument.partition("=")[0] for argument in shared] == list(SHARED)
     load([*needed, *shared], job)
     for key, item in settings_of(Names(**DEFAULTS)).items():
-        argument = f"{key}={shown(default(item))}"
+        argument = f"{key}={as_argument(default(item))}"
         if JOBS[job].accepts(key):
             continue
         with pytest.raises(UserError, match=f"^{key} belongs to .*, not to {job}$"):
@@ -212,7 +212,7 @@ def test_each_job_takes_the_shared_keys_its_own_and_no_others(job: str) -> None:
 def test_what_a_job_cannot_do_without_is_asked_for(job: str, key: str) -> None:
     others = [f"{other}=x" for other in JOBS[job].required if other != key]
     for given in ([], [f"{key}=[]" if key.endswith("s") else f"{key}="]):
-        with pytest.raises(UserError, match=f"^{key} is needed and has no default: "):
+        with pytest.raises(UserError, match=f"^{key} is required and has no default: "):
             load([*others, *given], job)
     assert load(others), "without a job all keys have defaults"
 
@@ -225,14 +225,14 @@ def test_a_training_and_its_maintenance_may_be_given_one_list() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("train:\n  epochs: many\n", "train.epochs wants a whole number such as 10"),
-        ("model:\n  hidden: {a: 1}\n", "model.hidden wants a list of whole numbers such as [256]"),
-        ("model:\n  hidden: [a]\n", "model.hidden wants a list of whole numbers such as [256]"),
+        ("train:\n  epochs: many\n", "train.epochs must be a whole number such as 10"),
+        ("model:\n  hidden: {a: 1}\n", "model.hidden must be a list of whole numbers such as [256]"),
+        ("model:\n  hidden: [a]\n", "model.hidden must be a list of whole numbers such as [256]"),
         ("model: 3\n", "unknown key 'model'"),
         ("train:\n  epoch: 3\n", "unknown key 'train.epoch'; did you mean 'train.epochs'?"),
         ("trian:\n  epochs: 3\n", "unknown key 'trian.epochs'; did you mean 'train.epochs'?"),
         ("train: [\n", "is not YAML: "),
-        ("- train\n", "does not hold keys with values"),
+        ("- train\n", "is not a mapping of keys to values"),
     ],
 )
 def test_a_mistake_in_a_file_names_the_file(
@@ -265,10 +265,10 @@ def test_every_setting_says_what_it_means_in_one_sentence(group: str, name: str)
 def test_every_default_can_be_given_as_help_shows_it(group: str, name: str) -> None:
     for key, item in settings_of(with_member(group, name)).items():
         value = default(item)
-        found = parse(key, shown(value), item)
+        found = parse(key, as_argument(value), item)
         assert (found, type(found)) == (value, type(value)), key
         assert re.match(
-            r"a whole number such as -?\d|a number such as \d|text$|true or false$|a list ", wanted(item)
+            r"a whole number such as -?\d|a number such as \d|text$|true or false$|a list ", describe_type(item)
         ), key
 
 
@@ -283,7 +283,7 @@ def test_help_shows_the_keys_and_the_defaults_of_the_members_that_are_chosen(gro
     for key in set(page) - {*GROUPS, *required}:
         section, _, last = key.rpartition(".")
         value = getattr(getattr(resolved, section) if section else resolved, last)
-        assert page[key] == shown(value), key
+        assert page[key] == as_argument(value), key
 
 
 @pytest.mark.parametrize("job", JOBS)

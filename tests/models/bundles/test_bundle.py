@@ -63,7 +63,7 @@ def assert_refused(folder: Path, reason: str) -> None:
     """Loading raises a ValueError that names the bundle and the reason."""
     with (
         little_memory(),
-        pytest.raises(ValueError, match=f"(?s)is not a bundle that can be used: .*{reason}") as caught,
+        pytest.raises(ValueError, match=f"(?s)is not a usable bundle: .*{reason}") as caught,
     ):
         load(str(folder), models=MODELS)
     assert str(folder) in str(caught.value)
@@ -123,7 +123,7 @@ def test_longer_weights_are_refused(folder: Path) -> None:
     with (folder / weights.FILE).open("ab") as file:
         file.write(b"\0")
     forge_manifest(folder)
-    assert_refused(folder, "torn or padded")
+    assert_refused(folder, "truncated or padded")
 
 
 @pytest.mark.parametrize("name", [weights.FILE, vocabulary.FILE])
@@ -201,7 +201,7 @@ def test_a_huge_header_is_never_read(folder: Path, length: int) -> None:
 def test_a_huge_weights_file_is_never_read(folder: Path) -> None:
     with (folder / weights.FILE).open("ab") as file:
         file.truncate(2**42)
-    assert_refused(folder, "torn or padded")
+    assert_refused(folder, "truncated or padded")
 
 
 @pytest.mark.parametrize("name", [weights.FILE, vocabulary.FILE, FILE])
@@ -235,9 +235,9 @@ def test_only_known_models_are_imported(folder: Path, name: str, monkeypatch: py
     ("changes", "reason"),
     [
         ({"format": 3}, "its format is 3"),
-        ({"format": True}, "each of its type"),
-        ({"model": ["mlp"]}, "each of its type"),
-        ({"more": 1}, "each of its type"),
+        ({"format": True}, "each with a value of its type"),
+        ({"model": ["mlp"]}, "each with a value of its type"),
+        ({"more": 1}, "each with a value of its type"),
         ({"labels": []}, "labels"),
         ({"labels": ["sea", "land", "air"]}, "labels"),
         ({"labels": ["air", "air", "sea"]}, "labels"),
@@ -254,13 +254,13 @@ def test_only_known_models_are_imported(folder: Path, name: str, monkeypatch: py
         ({"tfidf": {"max_df": float("nan")}}, "tfidf.max_df"),
         ({"documents": 0}, "number of documents is impossible"),
         ({"documents": -(2**70)}, "number of documents is impossible"),
-        ({"documents": 1.5}, "each of its type"),
-        ({"task": {}}, "its task is None, none of label, labels, target"),
+        ({"documents": 1.5}, "each with a value of its type"),
+        ({"task": {}}, "its task is None, which is not one of label, labels, target"),
         ({"task": {"kind": "target", "mean": 0.0, "std": 1.0}}, "labels are not"),
         ({"task": {"kind": "target", "mean": 0.0}, "labels": []}, "its target has no scale"),
         ({"task": {"kind": "target", "mean": 0.0, "std": float("inf")}, "labels": []}, "its target has no scale"),
-        ({"digests": {}}, "another digest"),
-        ({"digests": {vocabulary.FILE: None, weights.FILE: None}}, "another digest"),
+        ({"digests": {}}, "its digest differs"),
+        ({"digests": {vocabulary.FILE: None, weights.FILE: None}}, "its digest differs"),
     ],
     ids=str,
 )

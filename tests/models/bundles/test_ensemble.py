@@ -49,7 +49,7 @@ def test_an_ensemble_that_names_foreign_files_is_refused(tmp_path: Path, name: s
     create_ensemble(str(tmp_path / "both"), paths, models=known)
     manifest = tmp_path / "both" / FILE
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"digests": {name: "0" * 64}}))
-    with pytest.raises(ValueError, match="none of an ensemble's files"):
+    with pytest.raises(ValueError, match="not one of an ensemble's files"):
         load(str(tmp_path / "both"), models=known)
 
 

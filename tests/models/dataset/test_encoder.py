@@ -40,7 +40,7 @@ def test_words_keep_their_order_and_are_truncated() -> None:
 
 def test_a_word_that_is_none_of_the_documents_terms_is_refused() -> None:
     for position in (-1, 1):
-        with pytest.raises(ValueError, match="a word of a document is none of its terms"):
+        with pytest.raises(ValueError, match="a document has a word that is not one of its terms"):
             BOTH.encode(stored_of([row(1, {IDS[0]: 1}) | {"sequence": [position]}, row(2, {IDS[0]: 1})]))
 
 

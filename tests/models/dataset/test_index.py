@@ -96,5 +96,5 @@ def test_a_published_validation_split_is_kept(tmp_path: Path) -> None:
 
 
 def test_validation_of_all_documents_leaves_nothing_to_learn(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no labelled document besides those for validation"):
+    with pytest.raises(ValueError, match="no labelled document apart from those for validation"):
         make_context(make_task(tmp_path, [document | {"split": "validation"} for document in corpus(4)]))

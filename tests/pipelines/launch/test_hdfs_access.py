@@ -33,7 +33,7 @@ def kerberized(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_training_without_access_fails_before_any_work(kerberized: SparkSession, tmp_path: Path) -> None:
     """HDFS does not answer, which is an outage: a scheduler tries again."""
     with pytest.raises(
-        Outage, match=r"^the driver cannot reach hdfs://127\.0\.0\.1:1/lake, which wants Kerberos: "
+        Outage, match=r"^the driver cannot reach hdfs://127\.0\.0\.1:1/lake, which requires Kerberos: "
     ) as outage:
         train.run(kerberized, load([*small(tmp_path), f"lake={UNREACHABLE}"]))
     assert "no delegation token: HADOOP_TOKEN_FILE_LOCATION is not set" in str(outage.value)
@@ -53,7 +53,7 @@ def test_access_is_checked_in_sparks_python_workers(kerberized: SparkSession, mo
     monkeypatch.setattr(hdfs_access, "reason_unreachable", reachable)
     # Workers load the original by its name.
     reachable.__module__, reachable.__qualname__ = original.__module__, original.__qualname__
-    with pytest.raises(UserError, match=r"^ranks cannot reach hdfs:///lake, .* is not set, so it does not"):
+    with pytest.raises(UserError, match=r"^ranks cannot reach hdfs:///lake, .* is not set, so the process does not"):
         hdfs_access.check_access(kerberized, "hdfs:///lake", 2)
     assert checked_here == ["hdfs:///lake"]
 

@@ -52,7 +52,7 @@ def test_too_little_is_refused_with_the_number_where_it_is_enforced(tmp_path: Pa
     needed = rank_memory.needed_mb(task, TERMS)
     with pytest.raises(UserError, match=f"memoryOverhead={needed}m"):
         rank_memory.check(spark(), task, TERMS)
-    with pytest.raises(UserError, match=f"2 ranks on an executor need some {2 * needed} MB"):
+    with pytest.raises(UserError, match=f"2 ranks on an executor need about {2 * needed} MB"):
         rank_memory.check(spark("k8s://x", spark_executor_cores="4"), task, TERMS)
     rank_memory.check(spark(spark_executor_memoryOverhead=f"{needed}m"), task, TERMS)
     rank_memory.check(spark("spark://x"), task, TERMS)

@@ -59,7 +59,7 @@ def test_an_installed_packages_files_keep_their_short_address(folder: Path) -> N
 
 
 def test_a_path_without_a_file_is_refused(folder: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=f"nothing is at {folder}/none"):
+    with pytest.raises(FileNotFoundError, match=f"there is nothing at {folder}/none"):
         list_files(f"{folder}/none")
-    with pytest.raises(FileNotFoundError, match="'make data' brings it"):
+    with pytest.raises(FileNotFoundError, match="'make data' downloads it"):
         list_downloaded(f"{folder}/none")

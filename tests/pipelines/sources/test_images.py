@@ -98,5 +98,5 @@ def test_a_model_of_words_cannot_read_images(
     given = [f"source.path={tmp_path}/a.json", "source.format=json", "source.label=label", "dataset=texts"]
     with pytest.raises(ValueError, match="a document has no image"):
         train.run(spark, configured(*given, "model=imagecnn"))
-    with pytest.raises(UserError, match="nothing is at"):
+    with pytest.raises(UserError, match="there is nothing at"):
         train.run(spark, configured("source=images", f"source.path={tmp_path}/none", "dataset=none", "model=imagecnn"))

@@ -158,13 +158,13 @@ def test_a_known_id_with_another_text_is_set_aside(spark: SparkSession, tmp_path
 @pytest.mark.parametrize(
     ("files", "arguments", "message"),
     [
-        ({}, [], "nothing is at"),
+        ({}, [], "there is nothing at"),
         ({"a.json": '{"text": "a"}\n'}, ["source.text=body"], "no column 'body'"),
         ({"a.json": '[1]\n{"text": "a"}\n'}, ["source.text=body"], "no column 'body'"),
         ({"lake": "", "a.json": '{"text": "a"}\n'}, ["lake=LAKE"], "is a file; name a folder"),
         ({"a.csv": "a,b\n1,2\n"}, ["source.format=csv"], "no column is named 'text'; there are a, b"),
         ({"a.gz": "broken", "b.csv": "a,b\n1,2\n"}, ["source.format=csv"], "no column is named 'text'; there are a, b"),
-        ({"a.json": '{"text": "a"}\n'}, ["source.format=delta"], "is no Delta table"),
+        ({"a.json": '{"text": "a"}\n'}, ["source.format=delta"], "is not a Delta table"),
         ({"a.json": ""}, [], "is empty"),
         ({"a.csv": "text\n"}, ["source.format=csv"], "is empty"),
     ],
