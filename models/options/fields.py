@@ -18,8 +18,8 @@ def setting(default: Value, meaning: str, heading: str = "", *, example: str = "
     """
     described = {"meaning": meaning, "heading": heading, "example": example}
     if isinstance(default, list):
-        listed: Value = field(default_factory=default.copy, metadata=described)  # type: ignore[assignment]
-        return listed
+        list_field: Value = field(default_factory=default.copy, metadata=described)  # type: ignore[assignment]
+        return list_field
     return field(default=default, metadata=described)
 
 

@@ -78,8 +78,8 @@ class FileSystem(HdfsFileSystem):  # type: ignore[misc]
                     raise
                 log.warning("%s could not be written: %s; trying again in %d s", path, error, pause)
                 time.sleep(pause)
-                if not copies and (wanted := self._replication(path)):
-                    FileSystem._single_copy = time.monotonic() + SINGLE_COPY_S, wanted
+                if not copies and (usual := self._replication(path)):
+                    FileSystem._single_copy = time.monotonic() + SINGLE_COPY_S, usual
             else:
                 return
 

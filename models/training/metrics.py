@@ -33,12 +33,12 @@ class ClassScores:
             predicted: documents that are predicted to have it.
             true: documents that have it.
         """
-        hit, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
+        right, answered, present = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
         return cls(
-            precision=hit / np.maximum(given, 1),
-            recall=hit / np.maximum(has, 1),
-            f1=2 * hit / np.maximum(has + given, 1),
-            support=has,
+            precision=right / np.maximum(answered, 1),
+            recall=right / np.maximum(present, 1),
+            f1=2 * right / np.maximum(present + answered, 1),
+            support=present,
         )
 
     @classmethod
@@ -120,13 +120,13 @@ class MultiLabelMetrics:
             exact: documents that are predicted with exactly their labels.
             documents: the number of all documents.
         """
-        hit, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
-        occurs = given + has > 0
-        f1 = ClassScores.of_counts(hit, given, has).f1
+        right, answered, present = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
+        occurs = answered + present > 0
+        f1 = ClassScores.of_counts(right, answered, present).f1
         return cls(
             accuracy=_ratio(exact, documents),
             interval=wilson_interval(exact, documents),
-            micro_f1=float(2 * hit.sum() / max(1.0, (given + has).sum())),
+            micro_f1=float(2 * right.sum() / max(1.0, (answered + present).sum())),
             macro_f1=float(f1[occurs].mean()) if occurs.any() else 0.0,
         )
 
