@@ -1,7 +1,7 @@
-# Every habit of this project is one command: `make help` lists them.
+# The commands of this project; `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help setup train unit test check cluster cluster-stop test-cluster pack jars faults faults-cluster bench data docs
-# What another Spark or Python on this machine may have set would lead past .venv.
+# Variables that another Spark or Python on this machine may have set would bypass .venv.
 unexport SPARK_HOME SPARK_CONF_DIR PYTHONPATH PYTHONHOME PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON
 PYTHON ?=
 ARGS ?=
@@ -25,13 +25,13 @@ unit: setup ## the tests that need neither Spark nor other processes (half a min
 test: setup ## all tests but those on clusters, the long faults and the benchmarks
 	@$(IN_VENV) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: setup ## format, lint and types
+check: setup ## check format, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 cluster: setup ## start a small Hadoop here: HDFS and YARN, each daemon a process
 	@$(IN_VENV) python -m tests.cluster start
 
-cluster-stop: setup ## end it
+cluster-stop: setup ## stop it
 	@$(IN_VENV) python -m tests.cluster stop
 
 test-cluster: setup pack jars ## tests on a real HDFS, YARN and standalone cluster, on this machine
@@ -40,7 +40,7 @@ test-cluster: setup pack jars ## tests on a real HDFS, YARN and standalone clust
 jars: setup ## fetch the JARs of the daemons that tests on clusters start
 	@$(IN_VENV) python -m tests.cluster fetch
 
-pack: setup ## what executors need that have none of our packages, for spark-submit --archives
+pack: setup ## the environment for executors without the packages, for spark-submit --archives
 	@PYTHON="$(PYTHON)" bash conf/pack.sh
 
 faults: setup ## many seeded kills of every stage (long)
@@ -49,13 +49,13 @@ faults: setup ## many seeded kills of every stage (long)
 faults-cluster: setup pack jars ## daemons killed, disks filled, networks cut (long)
 	@$(IN_VENV) python -m pytest -m "faults and cluster" $(ARGS)
 
-bench: setup data ## the figures of the README: tables and one JSON line
+bench: setup data ## measure the figures of the README: tables and one line of JSON
 	@$(IN_VENV) python -m tests.benchmarks $(ARGS)
 
-data: setup ## bring 20 Newsgroups and R8 into data/, checksums verified
+data: setup ## download the data sets into data/ and verify their checksums
 	@$(BIN)/python data/fetch.py
 
-# Its tools come with the first `make docs`, in some seconds: who trains or tests needs none of them.
+# The first `make docs` installs its tools, in a few seconds: training and testing do not need them.
 docs: setup ## build the documentation into build/site; a warning or a dead link is an error
 	@[ .venv/.docs -nt pyproject.toml ] || { echo "docs: installing MkDocs (the log is build/docs.log)" >&2; \
 	  $(BIN)/python -m pip install --disable-pip-version-check -e '.[docs]' >build/docs.log 2>&1 && touch .venv/.docs; }

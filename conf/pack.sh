@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Packs what executors need that have none of our packages: build/textmill-env.tar.gz, an environment for
-# `spark-submit --archives`, and build/textmill.zip, our code alone for executors that have the libraries already.
+# Packs everything that executors without the packages need: build/textmill-env.tar.gz, an environment for
+# `spark-submit --archives`, and build/textmill.zip, the code alone for executors that already have the libraries.
 # Called by `make pack`, from the project's folder. The nodes need the same Python in the same place.
 set -euo pipefail
 
@@ -25,7 +25,7 @@ build/env/bin/python -m pip install --disable-pip-version-check . venv-pack==0.2
 site=$(build/env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 # In cluster mode the driver reads the configuration there.
 cp -r conf "$site/conf"
-# Spark brings its JARs and its own Python part itself; the rest serves compilers, or the texts' package alone.
+# Spark brings its JARs and its own Python part itself; the rest is for compilers, or for the package with the texts.
 rm -rf "$site"/pyspark/{jars,bin,sbin,data,examples,licenses} "$site"/torch/{include,test} "$site"/torch/lib/*.a \
   "$site"/{sklearn,scipy,scipy.libs}
 

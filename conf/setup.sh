@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv with the pinned dependencies, after looking whether Python and Java are there. Whatever is missing is said
-# in one line, with exit status 2. Called by `make setup`, from the project's folder.
+# Makes .venv with the pinned dependencies, after checking for Python and Java. Whatever is missing is reported in one
+# line, with exit status 2. Called by `make setup`, from the project's folder.
 set -euo pipefail
 
 fail() { echo "setup: $*" >&2; exit 2; }
@@ -10,7 +10,7 @@ oldest=11 newest=14
 javas="17 21"
 name_one="name one: make setup PYTHON=/path/to/python3.$oldest"
 
-# Running it, not looking for it: pyenv leaves commands that exist and only say that they do not.
+# Run it instead of looking for it: pyenv leaves commands that exist but only report that the version is not installed.
 version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
 fits() { case $1 in 3.*) [ "${1#3.}" -ge $oldest ] && [ "${1#3.}" -le $newest ] ;; *) false ;; esac; }
 
@@ -56,7 +56,7 @@ if [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt conf/setup.sh ]; then
   exit 0
 fi
 
-# From nothing each time: what an interrupted set-up left behind is no foundation.
+# From scratch each time, because an interrupted set-up may have left anything behind.
 mkdir -p build
 rm -f "$stamp"
 "$python" -m venv --clear .venv >"$log" 2>&1 ||
@@ -72,7 +72,7 @@ if ! .venv/bin/python -m pip install --disable-pip-version-check --retries 2 -e 
   fail "pip could not install the dependencies: $(grep -m 1 ERROR "$log" || echo interrupted); the log is $log"
 fi
 
-# Spark looks for its configuration beside itself: this is how a plain `spark-submit` finds ours.
+# Spark looks for its configuration beside itself: this is how a plain `spark-submit` finds this one.
 spark=$(.venv/bin/python -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')
 ln -sn "$PWD/conf" "$spark/conf"
 

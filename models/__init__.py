@@ -1,1 +1,1 @@
-"""Everything PyTorch, and no Spark: a model is one file here, with its `Options` and its `Model`."""
+"""Everything that uses PyTorch, and no Spark. Each file here is an architecture, with its `Options` and `Model`."""

@@ -1,9 +1,9 @@
-"""Three classifiers in one, over TF-IDF and over word sequences: what one branch misses another may see.
+"""Three classifiers in one, over TF-IDF and over word sequences, so that one branch may see what another misses.
 
 The branches are a hidden layer over TF-IDF (as in `mlp`), and self-attention (as in `attention`) and convolutions (as
 in `textcnn`) over shared word vectors. Their logits are added (a product of experts: Hinton, 2002). In training,
-branches are dropped at random for each document, so that each branch learns to tell the classes by itself: when all
-learn together, the fastest one leaves the others nothing to learn (ModDrop: Neverova et al., 2016).
+branches are dropped at random for each document, so that each branch learns to distinguish the classes by itself: when
+all learn together, the fastest one leaves the others nothing to learn (ModDrop: Neverova et al., 2016).
 
 Dimensions: B documents, T words of the longest document, E the width of the word vectors, H that of the hidden layer,
 F filters of all widths together, R branches, C classes.

@@ -46,7 +46,7 @@ class Options:
 class Model(nn.Module):
     """Recurrent layers; a linear layer classifies the maximum and the mean of the states over the words.
 
-    No state of a word has seen padding: it lies behind the words in both directions, because the backward direction
+    No state of a word has seen padding, which follows the words in both directions, because the backward direction
     starts at each sequence's own last word. So the results equal those of packed sequences, in a quarter of the time on
     a CPU.
     """

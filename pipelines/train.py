@@ -18,8 +18,8 @@ def run(spark: SparkSession, config: Config) -> TrainingReport:
     other jobs may take new text, but none can train the same run.
 
     Raises:
-        UserError: there are fewer than two labels or too few slots, `run=` names a finished run or one with other
-            settings, or the loss is not finite.
+        UserError: there are fewer than two labels, no train document or too few slots, `run=` names a finished run or
+            one with other settings, or the loss is not finite.
         Busy: another job holds the data set or the run.
         RankFailure: as `launcher.launch`; the failure is kept in `runs`.
     """

@@ -22,28 +22,28 @@ DATA = [
 ]
 REPORTS = "/var/lib/textmill"
 ENVIRONMENT = {
-    # A task has Airflow's Python first, whose pyspark-client is no Spark: ours must be found before it.
+    # A task finds Airflow's Python first, whose pyspark-client has no Spark: the project's must come before it.
     "PATH": f"{PROJECT}/.venv/bin:/usr/local/bin:/usr/bin:/bin",
     "SPARK_CONF_DIR": f"{PROJECT}/conf",
-    "HADOOP_CONF_DIR": "/etc/hadoop/conf",  # read where a path or the master asks for Hadoop
+    "HADOOP_CONF_DIR": "/etc/hadoop/conf",  # used if a path or the master needs Hadoop
 }
-MISTAKE = 2  # the exit status of what a person has to mend
+MISTAKE = 2  # the exit status of a mistake that a person has to correct
 
 
 class Job(SparkSubmitOperator):
     """spark-submit, tried again when it fails or another job has the data set (status 75), but not after a mistake."""
 
     def execute(self, context: Context) -> None:
-        """Submit, and fail at once where trying again cannot help.
+        """Submit, and fail at once if trying again cannot help.
 
         Raises:
-            AirflowFailException: the job's exit status is 2; its last lines say what to mend.
+            AirflowFailException: the job's exit status is 2; its last lines say what to correct.
             AirflowException: any other failure.
         """
         try:
             super().execute(context)
         except AirflowException as failure:
-            # The provider tells the status in its message alone.
+            # The provider gives the status only in its message.
             status = re.search(r"Error code is: (\d+)", str(failure))
             if status and int(status[1]) == MISTAKE:
                 raise AirflowFailException(str(failure)) from failure
@@ -65,7 +65,7 @@ def job(stage: str, *arguments: str) -> Job:
 
 
 with DAG("textmill_nightly", schedule="17 4 * * *", start_date=datetime(2026, 1, 1), catchup=False, max_active_runs=1):
-    # Training brings the tables up to date itself; apart, a failure of either is seen and repeated for itself.
+    # Training also brings the tables up to date. As two tasks, a failure of either is seen and retried on its own.
     job("featurize") >> job("train", "train.reuse=true")
 
 with DAG("textmill_weekly", schedule="17 7 * * 0", start_date=datetime(2026, 1, 1), catchup=False, max_active_runs=1):

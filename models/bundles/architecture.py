@@ -34,7 +34,7 @@ def parse_options(kind: Any, values: Mapping[str, JsonValue], *, section: str) -
 
 
 def _has_type_of(value: Any, default: Any) -> bool:
-    """Whether `value` has the type of `default`; an int may stand for a float, a bool not for an int."""
+    """Whether `value` has the type of `default`; an int counts as a float, but a bool not as an int."""
     if isinstance(default, list):
         return isinstance(value, list) and all(_has_type_of(item, default[0]) for item in value)
     return type(value) is type(default) or (type(default) is float and type(value) is int)
@@ -66,7 +66,7 @@ def build(name: str, options: Mapping[str, JsonValue], *, terms: int, classes: i
         name: of the architecture.
         options: its settings, as JSON holds them.
         terms: the size of the vocabulary.
-        classes: how many numbers the model gives for a document.
+        classes: the number of the model's outputs for a document.
 
     Raises:
         ValueError: There is no such architecture, or it refuses a setting.
@@ -91,7 +91,7 @@ def build_without_memory(name: str, options: Mapping[str, JsonValue], *, terms: 
 
 
 def input_spec(name: str, options: Mapping[str, JsonValue]) -> InputSpec:
-    """What the architecture `name` with these settings reads of a document.
+    """What the architecture `name` reads of a document with these settings.
 
     `READS` names the parts; the options `length`, or `height`, `width` and `channels`, give their sizes.
 

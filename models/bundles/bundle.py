@@ -159,8 +159,8 @@ def load(folder: str, *, models: Collection[str]) -> Bundle | Ensemble:
     """The bundle or ensemble in `folder`; each model must be one of `models`.
 
     Raises:
-        ValueError: There is no bundle, or it is damaged, changed or foreign. No memory was allocated for sizes that it
-            only claims.
+        ValueError: There is no bundle, or it is damaged, was changed, or is of an unknown kind. No memory is allocated
+            for sizes that a damaged bundle claims.
     """
     try:
         manifest = read_manifest(folder, models=models)

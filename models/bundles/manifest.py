@@ -1,4 +1,4 @@
-"""A bundle's `model.json`: everything that it says about itself, checked before it is used."""
+"""A bundle's `model.json`, which describes the bundle and is checked before it is used."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ class TaskDescription:
     std: float | None = None
 
     def to_dict(self) -> JsonObject:
-        """As JSON."""
+        """The task as JSON."""
         return {"kind": self.kind} | ({"mean": self.mean, "std": self.std} if self.kind == "target" else {})
 
 
@@ -72,11 +72,11 @@ class Manifest:
 
     @property
     def outputs(self) -> int:
-        """How many numbers the model gives for a document."""
+        """The number of the model's outputs for a document."""
         return 1 if self.task.kind == "target" else len(self.labels)
 
     def to_dict(self) -> JsonObject:
-        """As `model.json` holds it."""
+        """The manifest as `model.json` holds it."""
         return {
             "format": FORMAT,
             "model": self.model,
@@ -135,7 +135,7 @@ def _parse_task(task: JsonObject) -> TaskDescription:
     """What the outputs mean.
 
     Raises:
-        ValueError: The kind is none of `KINDS`, or a target has no scale.
+        ValueError: The kind is not one of `KINDS`, or a target has no scale.
     """
     if (kind := task.get("kind")) not in KINDS:
         raise ValueError(f"its task is {kind!r}, which is not one of {', '.join(KINDS)}")

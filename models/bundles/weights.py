@@ -51,7 +51,7 @@ def read_header(folder: str, size: int) -> tuple[JsonObject, int]:
     """The header of the file, which has `size` bytes, and the position at which the tensors' bytes start.
 
     Raises:
-        ValueError: This is no safetensors file.
+        ValueError: This is not a safetensors file.
     """
     filesystem, path = files.locate(f"{folder}/{FILE}")
     with filesystem.open(path, "rb") as file:

@@ -1,1 +1,1 @@
-"""The road from feature files to tensors."""
+"""From feature files to tensors."""

@@ -1,4 +1,4 @@
-"""Encoded documents by bucket, kept in memory as far as a limit allows."""
+"""A cache of encoded documents by bucket, with a limit on its memory."""
 
 from dataclasses import dataclass, field
 from threading import Lock
@@ -30,7 +30,7 @@ class BucketCache:
 
     @classmethod
     def of(cls, reader: FeatureReader, *, buckets: int, capacity: int) -> "BucketCache":
-        """A cache of all documents in the reader's index, which fall into so many buckets."""
+        """A cache of all documents in the reader's index, divided into `buckets` buckets."""
         return cls(reader, assign_buckets(reader.index.key, buckets), capacity)
 
     @property

@@ -11,7 +11,7 @@ from PIL import Image
 from models.dataset.inputs import ImageShape
 
 MODES = {1: "L", 3: "RGB"}  # Pillow's modes by channels: grey, or red, green and blue
-# The formats in which pictures are kept. Pillow knows many more, some of which start other programs (EPS: Ghostscript).
+# The common picture formats. Pillow knows many more, some of which start other programs (EPS: Ghostscript).
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 
 

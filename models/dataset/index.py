@@ -1,4 +1,4 @@
-"""Which documents a training learns from: an index of them in memory, and the choice of those for validation."""
+"""The index of the documents that a training learns from, and the choice of those for validation."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -60,49 +60,51 @@ class DocumentFilter:
     count_words: bool = False
 
 
-def read_index(files: Sequence[str], wanted: DocumentFilter) -> Index:
+def read_index(files: Sequence[str], selection: DocumentFilter) -> Index:
     """The selected documents of the train and validation splits, in the order of `files` and of their rows.
 
     Raises:
         ValueError: No document is selected, or one has a label that is not among the filter's.
     """
-    pieces = [piece for number, path in enumerate(files) for piece in _read_file(path, number, wanted)]
+    pieces = [piece for number, path in enumerate(files) for piece in _read_file(path, number, selection)]
     if not pieces:
-        what = "document with a target" if wanted.targets else "labelled document"
+        what = "document with a target" if selection.targets else "labelled document"
         raise ValueError(f"the train split holds no {what}")
     names = [item.name for item in fields(Index)]
     return Index(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in names))
 
 
-def _read_file(path: str, number: int, wanted: DocumentFilter) -> Iterator[Index]:
+def _read_file(path: str, number: int, selection: DocumentFilter) -> Iterator[Index]:
     filesystem, inner = locate(path)
     start = 0
-    columns = [*COLUMNS, *(["sequence"] if wanted.count_words else [])]
+    columns = [*COLUMNS, *(["sequence"] if selection.count_words else [])]
     with filesystem.open(inner, "rb") as file:
         for rows in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
-            selected = np.flatnonzero(_selection_mask(rows, wanted))
+            selected = np.flatnonzero(_selection_mask(rows, selection))
             if len(selected):
-                yield _index_rows(rows.take(pa.array(selected)), wanted, number, start + selected)
+                yield _index_rows(rows.take(pa.array(selected)), selection, number, start + selected)
             start += rows.num_rows
 
 
-def _selection_mask(rows: Any, wanted: DocumentFilter) -> NDArray[np.bool_]:
+def _selection_mask(rows: Any, selection: DocumentFilter) -> NDArray[np.bool_]:
     in_split = pc.is_in(rows["split"], value_set=pa.array(["train", "validation"]))
-    has_truth = pc.is_valid(rows["target"]) if wanted.targets else pc.greater(pc.list_value_length(rows["labels"]), 0)
-    selected = pc.and_(pc.and_(in_split, has_truth), pc.less_equal(rows["batch"], wanted.batch))
+    has_truth = (
+        pc.is_valid(rows["target"]) if selection.targets else pc.greater(pc.list_value_length(rows["labels"]), 0)
+    )
+    selected = pc.and_(pc.and_(in_split, has_truth), pc.less_equal(rows["batch"], selection.batch))
     return pc.fill_null(selected, False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
-def _index_rows(rows: Any, wanted: DocumentFilter, file: int, positions: Ints) -> Index:
+def _index_rows(rows: Any, selection: DocumentFilter, file: int, positions: Ints) -> Index:
     """The index of the documents `rows` of a record batch, which lie at `positions` of file number `file`."""
     label = np.zeros(rows.num_rows, np.int64)
-    length = pc.fill_null(pc.list_value_length(rows["sequence"]), 0).to_numpy() if wanted.count_words else label
-    multi_hot = np.zeros((rows.num_rows, len(wanted.labels) if wanted.multi_label else 0), np.bool_)
-    if not wanted.targets:
-        label = _label_positions(pc.list_element(rows["labels"], 0), wanted.labels)
-    if wanted.multi_label:
+    length = pc.fill_null(pc.list_value_length(rows["sequence"]), 0).to_numpy() if selection.count_words else label
+    multi_hot = np.zeros((rows.num_rows, len(selection.labels) if selection.multi_label else 0), np.bool_)
+    if not selection.targets:
+        label = _label_positions(pc.list_element(rows["labels"], 0), selection.labels)
+    if selection.multi_label:
         documents = np.repeat(np.arange(rows.num_rows), pc.list_value_length(rows["labels"]).to_numpy())
-        multi_hot[documents, _label_positions(rows["labels"].flatten(), wanted.labels)] = True
+        multi_hot[documents, _label_positions(rows["labels"].flatten(), selection.labels)] = True
     return Index(
         key=rows["key"].to_numpy(),
         label=label,
@@ -131,8 +133,8 @@ def _label_positions(names: Any, labels: Sequence[str]) -> Ints:
 def validation_mask(index: Index, *, share: float, salt: int) -> NDArray[np.bool_]:
     """Which documents are for validation, (D,): the published validation split, or else `share` of each class.
 
-    A class gives the documents whose keys have the lowest hashes with `salt`: as many as `share` of it, rounded to the
-    nearest number, but never its last document.
+    Each class contributes the documents whose keys have the lowest hashes with `salt`: `share` of its documents,
+    rounded to the nearest number, but never its last one.
     """
     if index.published.any():
         return index.published

@@ -18,7 +18,8 @@ PADDING, UNKNOWN, FIRST_TERM = 0, 1, 2
 class InputSpec:
     """What a model reads of a document.
 
-    `bags`: its terms, weighted by TF-IDF. `length`: its first so many words, 0 for none. `image`: pixels of this shape.
+    `bags`: its terms, weighted by TF-IDF. `length`: the number of words that are read from its start, 0 for none.
+    `image`: pixels of this shape.
     """
 
     bags: bool

@@ -47,7 +47,7 @@ class Batch:
 
     Attributes:
         micro_batches: this rank's documents.
-        documents: how many the whole global batch has.
+        documents: the number of documents in the whole global batch.
         weight: the sum of the weights of all its documents.
     """
 
@@ -79,7 +79,7 @@ def split_micro_batches(
         rows: of the rank's documents, (B,).
         documents: the documents, encoded, in the same order.
         shards: the shard of each document, (B,).
-        accumulate: how many micro-batches.
+        accumulate: the number of micro-batches.
         min_length: words of the longest document of the global batch. All micro-batches are padded to it, so that
             dropout meets the same words whichever rank computes a shard.
     """

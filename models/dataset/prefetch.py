@@ -7,7 +7,7 @@ from threading import Event, Thread
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-POLL_S = 0.1  # how often the thread looks whether its items are still wanted
+POLL_S = 0.1  # how often the thread checks whether its items are still needed
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class _Item(Generic[T]):
 
 @dataclass(frozen=True)
 class _End:
-    """Nothing follows; `error` if the iterator raised."""
+    """The end of the items; `error` is what the iterator raised, if it did."""
 
     error: BaseException | None = None
 
 
 def prefetch(items: Iterator[T]) -> Generator[T]:
-    """The same items, each computed one step ahead. An exception of `items` is raised here, in its turn.
+    """The same items, each computed one step ahead. An exception of `items` is raised after the items before it.
 
     Closing the generator ends the thread.
     """

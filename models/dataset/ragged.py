@@ -1,4 +1,4 @@
-"""Rows stored one behind the other: of different lengths (`Ragged`), or all of one shape (`Stack`)."""
+"""Rows stored one after the other: of different lengths (`Ragged`), or all of one shape (`Stack`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class Stack:
 
 
 def gather_rows(offsets: Ints, lengths: Ints, rows: Ints) -> tuple[Ints, Ints]:
-    """The layout of some rows of a `Ragged` placed one behind the other.
+    """The layout of selected rows of a `Ragged`, placed one after the other.
 
     Args:
         offsets: where each row starts, (B + 1,).

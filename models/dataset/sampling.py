@@ -1,4 +1,4 @@
-"""Which documents a rank gets in which step: a function of keys, seed, epoch and shards, not of files or ranks."""
+"""The documents of each rank in each step: a function of keys, seed, epoch and shards, not of files or ranks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class SamplingPlan:
     Attributes:
         rows: of the index, (D,).
         size: documents in a global batch.
-        epochs: how many.
+        epochs: their number.
         seed: of the shuffling.
         accumulate: micro-batches that a rank cuts its part of a global batch into.
         class_weight: what a document of each class counts, (C,); 1 if None.

@@ -41,7 +41,7 @@ def derive_seed(*numbers: int) -> int:
 
 
 def default_buckets(documents: int) -> int:
-    """How many buckets to shuffle a corpus of so many documents in; a rank holds one or two of them at a time."""
+    """The number of buckets in which to shuffle a corpus; a rank holds one or two of them at a time."""
     size = min(max(documents // BUCKETS, MIN_BUCKET), MAX_BUCKET)
     return max(1, -(-documents // size))
 

@@ -1,4 +1,4 @@
-"""Standardised targets: a model learns them with mean 0 and variance 1, and its outputs are turned back."""
+"""Standardised targets: a model learns them with mean 0 and variance 1, and its outputs are scaled back."""
 
 import math
 from dataclasses import dataclass
@@ -32,5 +32,5 @@ class TargetScale:
         return (targets - self.mean) / self.std
 
     def restore(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The model's outputs in the targets' own unit."""
+        """The model's outputs in the unit of the targets."""
         return outputs.astype(np.float64) * self.std + self.mean

@@ -15,11 +15,13 @@ Floats = NDArray[np.float32]
 class Options:
     """The `tfidf.*` keys: which terms make the vocabulary, and how they weigh."""
 
-    min_df: int = setting(1, "Fewest training documents that a term of the vocabulary stands in.")
-    max_df: float = setting(1.0, "Largest share of the training documents that a term of the vocabulary stands in.")
+    min_df: int = setting(1, "Fewest training documents that a term of the vocabulary occurs in.")
+    max_df: float = setting(1.0, "Largest share of the training documents that a term of the vocabulary occurs in.")
     size: int = setting(200_000, "Most terms that the vocabulary holds: the most frequent ones, ties by term.")
     sublinear: bool = setting(True, "Whether a term's count is weighted as 1 + ln(count).")
-    smooth: bool = setting(True, "Whether document frequencies are counted as if one more document held every term.")
+    smooth: bool = setting(
+        True, "Whether document frequencies are counted as if one more document contained every term."
+    )
     norm: str = setting("l2", "Length that a document's weights are scaled to: l2 (length 1) or none.")
 
     def __post_init__(self) -> None:
@@ -61,7 +63,7 @@ class TfidfTransformer:
         self.rows = np.argsort(ids)  # the vocabulary is sorted by term, but terms are looked up by id
         self.ids = ids[self.rows]
         if (self.ids[1:] == self.ids[:-1]).any():
-            raise ValueError("the vocabulary holds one id twice")
+            raise ValueError("the vocabulary has one id twice")
         self.idf = idf(df[self.rows], documents, smooth=options.smooth)
         self.options = options
 

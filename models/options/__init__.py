@@ -1,1 +1,1 @@
-"""What every `Options` dataclass is made of: fields with help texts, and checks of their values."""
+"""The parts of every `Options` dataclass: fields with help texts, and checks of their values."""

@@ -1,1 +1,1 @@
-"""What several architectures share."""
+"""Layers that several architectures share."""

@@ -1,1 +1,1 @@
-"""The processes of a distributed training: their group, what they print, and how each of them ended."""
+"""The processes of a distributed training: their group, their output, and the records of how they ended."""

@@ -1,6 +1,6 @@
-"""How each rank ended, as a JSON file that the rank itself leaves in the bundle's folder.
+"""Exit records: each rank leaves a JSON file in the bundle's folder that says how it ended.
 
-TorchDistributor and torchrun lose ranks' exceptions, so the driver believes only these records:
+TorchDistributor and torchrun lose ranks' exceptions, so the driver relies only on these records:
 `ranks/done-<rank>.json` and `ranks/failed-<rank>.json`.
 """
 
@@ -23,7 +23,7 @@ class RankFailure(RuntimeError):
     """A rank failed or was lost.
 
     `step` and `cause` (the exception's type and message) are those of the rank that failed first; `mistake` says that
-    the cause is the user's mistake, which another launch would meet again.
+    the cause is the user's mistake, which another launch would repeat.
     """
 
     def __init__(self, message: str, *, step: int = -1, cause: str = "", mistake: bool = False) -> None:
@@ -31,7 +31,7 @@ class RankFailure(RuntimeError):
         self.step, self.cause, self.mistake = step, cause, mistake
 
     def repeats(self, other: "RankFailure | None") -> bool:
-        """Whether this is the same exception at the same step, which another launch would meet again."""
+        """Whether this is the same exception at the same step, which another launch would repeat."""
         return other is not None and bool(self.cause) and (self.cause, self.step) == (other.cause, other.step)
 
 
@@ -68,7 +68,7 @@ class FailedRecord:
 def record_exit(folder: str, *, timeout_s: float = 0.0) -> Iterator[RankStatus]:
     """Write this rank's record below `folder` when the block ends, whether it finishes or raises.
 
-    The block tells its progress by the `RankStatus` that it gets. If that shows none for `timeout_s` seconds (0: no
+    The block reports its progress to the `RankStatus` that it gets. If that shows none for `timeout_s` seconds (0: no
     limit), the rank is recorded as failed and its process ends.
     """
     status, rank = RankStatus(), process_group.rank()
@@ -89,7 +89,7 @@ def record_exit(folder: str, *, timeout_s: float = 0.0) -> Iterator[RankStatus]:
 
 
 def write_record(folder: str, record: DoneRecord | FailedRecord) -> None:
-    """Write a record below `folder`, in the place of an earlier one of its rank."""
+    """Write a record below `folder`, replacing an earlier one of its rank."""
     path = f"{folder}/{FOLDER}/{record.PREFIX}-{record.rank}.json"
     files.write(path, json.dumps(asdict(record)).encode())
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, distributed
 
 CPU = torch.device("cpu")
-# A rank waits longer for another one than a rank may stand still, so that the stuck rank is reported first: the cause,
-# not its consequence.
+# A rank waits longer for another one than a rank may stand still, so that the stuck rank, which is the cause, is
+# reported first.
 GRACE_S = 15.0
 
 
@@ -87,9 +87,9 @@ def _deterministic_gpu() -> torch.device:
 
 
 def configure_processor(threads: int) -> None:
-    """Let torch use so many threads (0: its default), and treat numbers that are almost zero as zero."""
-    # The optimizer's moments of rare terms fall below 1e-38 within some 800 steps, and a processor takes far longer
-    # over numbers that small.
+    """Set the number of torch's threads (0: its default), and treat numbers that are almost zero as zero."""
+    # The optimizer's moments of rare terms fall below 1e-38 within some 800 steps, and processors are far slower
+    # with numbers that small.
     torch.set_flush_denormal(True)
     if threads:
         torch.set_num_threads(threads)

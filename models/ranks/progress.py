@@ -18,7 +18,7 @@ class ProgressReporter:
         self.documents = 0
 
     def step(self, epoch: int, step: int, *, documents: int, **values: float) -> None:
-        """Note step `step` of an epoch, on so many documents; print a line with `values` if one is due."""
+        """Count step `step` of an epoch, on `documents` documents; print a line with `values` if one is due."""
         self.documents += documents
         if time.monotonic() - self.printed >= INTERVAL_S:
             self.print_line(epoch, step, **values)

@@ -1,4 +1,4 @@
-"""How far a rank has come, and a watchdog that ends a rank which makes no progress."""
+"""The progress of a rank, and a watchdog that ends a rank without progress."""
 
 import math
 import os
@@ -29,7 +29,7 @@ class RankStatus:
     last_progress: float = math.inf
 
     def mark_progress(self) -> None:
-        """Note that something has been done."""
+        """Record that the rank has made progress."""
         self.last_progress = time.monotonic()
 
     @contextmanager

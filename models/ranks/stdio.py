@@ -1,7 +1,7 @@
-"""Makes a rank's output fit for the driver: numbered lines of valid UTF-8, neither too long nor too many.
+"""Makes a rank's output safe for the driver: numbered lines of valid UTF-8, neither too long nor too many.
 
-TorchDistributor 4.2 dies of an invalid byte, cuts lines at 4,000 characters, and may lose a connection that is silent
-for 30 seconds, and with it the job (apache/spark pull request 58375).
+TorchDistributor 4.2 crashes on an invalid byte, cuts lines at 4,000 characters, and may lose a connection that is
+silent for 30 seconds, and with it the job (apache/spark pull request 58375).
 """
 
 import os

@@ -5,10 +5,10 @@ import re
 
 
 def absolute(path: str) -> str:
-    """An address that means the same in every process: `file:///…` for a path without a scheme.
+    """The address of `path`, the same in every process: `file:///…` for a path without a scheme.
 
     Raises:
-        ValueError: The scheme is none of `file:`, `hdfs:` and `package:`.
+        ValueError: The scheme is not `file:`, `hdfs:` or `package:`.
     """
     if path.startswith("hdfs:/") and "://" not in path:  # Hadoop's short form of `hdfs:///…`
         path = "hdfs://" + path.removeprefix("hdfs:")
@@ -20,7 +20,7 @@ def absolute(path: str) -> str:
 
 
 def from_hadoop(path: str) -> str:
-    """An address as Hadoop writes it (`file:/a`, `hdfs:/a`), in our notation (`file:///a`)."""
+    """An address as Hadoop writes it (`file:/a`, `hdfs:/a`), in this project's notation (`file:///a`)."""
     return re.sub(r"^(file|hdfs):/(?!/)", r"\1:///", path)
 
 

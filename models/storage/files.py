@@ -106,7 +106,7 @@ def is_local(filesystem: Any) -> bool:
 def modified_ms(info: Mapping[str, Any]) -> int:
     """When a file was last changed, in milliseconds since 1970.
 
-    `info` is what fsspec says about the file: each file system names and types the time in its own way.
+    `info` is fsspec's description of the file, in which each file system names and types the time in its own way.
     """
     value = info.get("mtime", info.get("modification_time", 0))
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""hdfs-native's file system for fsspec, with its faults in file names, line iteration and failed DataNodes repaired.
+"""hdfs-native's file system for fsspec, with its faults in file names, line iteration and failed DataNodes fixed.
 
 Only imported when a path lies on HDFS.
 """
@@ -14,7 +14,7 @@ from hdfs_native.fsspec import HdfsFileSystem
 SCHEME = "hdfs://"
 # Between attempts to write a file: 47 s in all. A NameNode that starts stays in safe mode for half a minute by default.
 RETRY_PAUSES_S = (1, 2, 4, 8, 16, 16)
-# A NameNode declares a silent DataNode dead after ten minutes by default, and until then goes on choosing it.
+# A NameNode declares a silent DataNode dead after ten minutes by default, and until then keeps choosing it.
 SINGLE_COPY_S = 600.0
 PERMANENT_ERRORS = ("AccessControlException", "QuotaExceededException")  # a second attempt gets the same answer
 
@@ -37,8 +37,8 @@ class UnbufferedReader(FileReader):  # type: ignore[misc]
 class FileSystem(HdfsFileSystem):  # type: ignore[misc]
     """Files on HDFS under their exact names."""
 
-    # Until when (`time.monotonic`) this process writes each file to a single DataNode, and the replication that the
-    # NameNode is then asked for.
+    # The time (`time.monotonic`) until which this process writes each file to a single DataNode, and the replication
+    # that it then asks the NameNode for.
     _single_copy: ClassVar[tuple[float, int]] = (0.0, 0)
 
     @classmethod
@@ -78,8 +78,8 @@ class FileSystem(HdfsFileSystem):  # type: ignore[misc]
                     raise
                 log.warning("%s could not be written: %s; trying again in %d s", path, error, pause)
                 time.sleep(pause)
-                if not copies and (wanted := self._replication(path)):
-                    FileSystem._single_copy = time.monotonic() + SINGLE_COPY_S, wanted
+                if not copies and (usual := self._replication(path)):
+                    FileSystem._single_copy = time.monotonic() + SINGLE_COPY_S, usual
             else:
                 return
 
@@ -94,7 +94,7 @@ class FileSystem(HdfsFileSystem):  # type: ignore[misc]
             raise ConnectionError(f"the NameNode does not answer: {error}") from error
 
     def _replication(self, path: str) -> int | None:
-        """How many copies the NameNode wants of a file; None if it has never heard of the file."""
+        """The replication that the NameNode keeps for a file; None if there is no such file."""
         try:
             return int(self.client.get_file_info(self._strip_protocol(path)).replication)
         except (OSError, RuntimeError):

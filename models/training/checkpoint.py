@@ -1,8 +1,8 @@
 """Checkpoints: everything that a training needs to go on as if it had never stopped, in one safetensors file.
 
 A file's name holds its step and the digest of its content. Files are written atomically; one that is damaged all the
-same, by a disk that lied, does not match the digest in its name and is passed over. There is no random state to keep:
-the stream of each shard is seeded anew in each step, from the seed, the step and the shard's number.
+same, for example by a disk, does not match the digest in its name and is skipped. There is no random state to keep: the
+stream of each shard is seeded anew in each step, from the seed, the step and the shard's number.
 """
 
 import hashlib

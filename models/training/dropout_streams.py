@@ -34,8 +34,8 @@ class DropoutStreams:
     def assign_shards(self, shards: Sequence[tuple[int, int]]) -> None:
         """Say which documents the next forward pass has: (shard, number of documents), one shard after the other."""
         self.shards = shards
-        # Whatever else in a model draws numbers gets a seed of the first shard: repeatable, but not the same for any
-        # number of ranks.
+        # Any other random numbers of a model use a seed of the first shard: repeatable, but different for other numbers
+        # of ranks.
         torch.manual_seed(derive_seed(self.seed, self.step, shards[0][0]))
 
     def draw_mask(self, values: Tensor, keep_probability: float) -> Tensor:

@@ -21,7 +21,7 @@ WRAPPER = b"torch_run_process_wrapper"  # the process of pyspark.ml.torch that s
 def fit(task: Task) -> TrainingFigures:
     """Run `models.training.loop.fit` in a rank of its own; torch is imported only here, which takes two seconds."""
     # Must be set before torch's OpenMP is loaded. Threads that wait by spinning take the processor from the threads
-    # that they wait for, if others use it, too: a step of 16 ms took 100 ms beside one busy process.
+    # that they wait for, if the machine is busy: a step of 16 ms took 100 ms beside one busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _die_with_parents()
     from models.ranks import process_group, stdio

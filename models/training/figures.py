@@ -10,10 +10,10 @@ from models.storage.json_values import JsonObject
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFigures:
-    """What a training was and what it reached; equal on all ranks but for `stepping`.
+    """The course and the result of a training; equal on all ranks except for `stepping`.
 
     Attributes:
-        ranks, shards: how many.
+        ranks, shards: their numbers.
         steps: all that have been taken, by every launch and in both phases (search and refit).
         resumed_at: the step that this launch began at.
         epochs, loss, documents: of the phase whose weights were kept: its epochs up to them, the mean training loss of
@@ -43,7 +43,7 @@ class TrainingFigures:
     seconds: float
 
     def to_dict(self) -> JsonObject:
-        """As reports and `figures.json` hold them."""
+        """The figures as reports and `figures.json` hold them."""
         return asdict(self)
 
     @classmethod

@@ -60,7 +60,7 @@ class GradientReducer:
             table.rows, table.pieces, table.weight.grad = [], [], None
 
     def collect(self) -> None:
-        """Put the sparse gradients of a backward pass aside; must be called after each one.
+        """Set the sparse gradients of a backward pass aside; must be called after each pass.
 
         torch would add them to those of the next pass in ten times the time.
         """
@@ -115,7 +115,7 @@ def _coalesce(table: SparseParameter) -> tuple[Tensor, Tensor]:
 
 
 def _pad(values: Tensor, length: int) -> Tensor:
-    """`values` with zeros behind them, up to `length` in the first dimension."""
+    """`values` padded with zeros to `length` in the first dimension."""
     result = values.new_zeros(length, *values.shape[1:])
     result[: len(values)] = values
     return result

@@ -1,4 +1,4 @@
-"""The history of a training, step by step: kept in memory and in checkpoints, at the end a table in the bundle."""
+"""The history of a training, step by step, kept in memory and in checkpoints; at the end a table in the bundle."""
 
 import io
 import os
@@ -19,7 +19,7 @@ COLUMNS = ("loss", "learning_rate", "documents_per_second", "memory_mb")
 
 
 class History:
-    """Of each step: the mean loss, the learning rate, documents per second of all ranks, and this process's memory."""
+    """For each step the mean loss, the learning rate, documents per second of all ranks, and this process's memory."""
 
     def __init__(self, rows: Tensor | None = None) -> None:
         """`rows` are those of a checkpoint, as `tensor` made them."""

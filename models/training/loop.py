@@ -34,8 +34,8 @@ def fit(task: Task) -> TrainingFigures:
     The training goes on from the folder's newest checkpoint, if there is one.
 
     Raises:
-        ValueError: There is no labelled document, a setting is impossible, the vocabulary cannot be used, or the loss
-            is not finite.
+        ValueError: There is no labelled document, a setting or the vocabulary cannot be used, or the loss is not
+            finite.
     """
     started = time.monotonic()
     timeout_s = task.train.timeout_s
@@ -125,9 +125,9 @@ class Phase:
     """A training from new weights to its last epoch: the search for the best epoch, or the refit.
 
     Attributes:
-        plan: what is learnt from, in which batches.
+        plan: the documents to learn from, and their batches.
         validation_rows: the documents that decide which epoch's weights are kept, rows of the index.
-        best_weights: those weights, by name; empty as long as the model's own are the ones to keep.
+        best_weights: the weights to keep, by name; empty if these are the model's current ones.
         last_step_at: when the last step ended (`time.monotonic`).
     """
 
@@ -161,7 +161,7 @@ class Phase:
         return phase
 
     def run(self) -> nn.Module:
-        """Train to the end, or until the patience is over; returns the model with the weights to keep."""
+        """Train to the end, or until the patience is exhausted; returns the model with the weights to keep."""
         context, state, model = self.context, self.state, self.trainer.model
         batches = training_batches(context.cache, self.plan, context.assignment, epoch=state.epoch, step=state.step)
         with contextlib.closing(batches):

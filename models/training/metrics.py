@@ -29,16 +29,16 @@ class ClassScores:
         """The scores of C classes, from (C,) numbers of documents.
 
         Args:
-            hits: documents that have the class and were given it.
-            predicted: documents that were given it.
+            hits: documents that have the class and are predicted to have it.
+            predicted: documents that are predicted to have it.
             true: documents that have it.
         """
-        hit, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
+        right, answered, present = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
         return cls(
-            precision=hit / np.maximum(given, 1),
-            recall=hit / np.maximum(has, 1),
-            f1=2 * hit / np.maximum(has + given, 1),
-            support=has,
+            precision=right / np.maximum(answered, 1),
+            recall=right / np.maximum(present, 1),
+            f1=2 * right / np.maximum(present + answered, 1),
+            support=present,
         )
 
     @classmethod
@@ -89,7 +89,7 @@ class SingleLabelMetrics:
         return cls.of_counts(np.diag(counts), counts.sum(0), counts.sum(1))
 
     def to_dict(self) -> JsonObject:
-        """As reports hold them."""
+        """The metrics as reports hold them."""
         return asdict(self) | {"interval": [*self.interval]}
 
 
@@ -97,7 +97,7 @@ class SingleLabelMetrics:
 class MultiLabelMetrics:
     """Metrics of documents with any number of labels, by scikit-learn's definitions.
 
-    `accuracy` is subset accuracy: the share of documents that were given exactly their labels. `interval` is its 95 %
+    `accuracy` is subset accuracy: the share of documents whose labels are predicted exactly. `interval` is its 95 %
     confidence interval. `micro_f1` is the F1 of all (document, label) pairs together, `macro_f1` the mean over the
     labels that occur, as truth or as prediction.
     """
@@ -111,27 +111,27 @@ class MultiLabelMetrics:
     def of_counts(
         cls, hits: ArrayLike, predicted: ArrayLike, true: ArrayLike, *, exact: int, documents: int
     ) -> "MultiLabelMetrics":
-        """The metrics of `documents` documents, of which `exact` were given exactly their labels.
+        """The metrics of `documents` documents, of which `exact` are predicted with exactly their labels.
 
         Args:
-            hits: documents that have each label and were given it, (C,).
-            predicted: documents that were given it, (C,).
+            hits: documents that have each label and are predicted to have it, (C,).
+            predicted: documents that are predicted to have it, (C,).
             true: documents that have it, (C,).
-            exact: documents that were given exactly their labels.
-            documents: how many there are.
+            exact: documents that are predicted with exactly their labels.
+            documents: the number of all documents.
         """
-        hit, given, has = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
-        occurs = given + has > 0
-        f1 = ClassScores.of_counts(hit, given, has).f1
+        right, answered, present = (np.asarray(counts, dtype=np.float64) for counts in (hits, predicted, true))
+        occurs = answered + present > 0
+        f1 = ClassScores.of_counts(right, answered, present).f1
         return cls(
             accuracy=_ratio(exact, documents),
             interval=wilson_interval(exact, documents),
-            micro_f1=float(2 * hit.sum() / max(1.0, (given + has).sum())),
+            micro_f1=float(2 * right.sum() / max(1.0, (answered + present).sum())),
             macro_f1=float(f1[occurs].mean()) if occurs.any() else 0.0,
         )
 
     def to_dict(self) -> JsonObject:
-        """As reports hold them."""
+        """The metrics as reports hold them."""
         return asdict(self) | {"interval": [*self.interval]}
 
 
@@ -161,7 +161,7 @@ class RegressionMetrics:
         )
 
     def to_dict(self) -> JsonObject:
-        """As reports hold them."""
+        """The metrics as reports hold them."""
         return asdict(self)
 
 

@@ -9,15 +9,15 @@ from torch import nn, optim
 
 from models.training.task import Options
 
-# Of the one-cycle schedule: the start's and the end's factor, and the share of the steps in which the rate rises.
+# The one-cycle schedule's factors at the start and at the end, and the share of the steps in which the rate rises.
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_RISE = 1 / 25.0, 1 / (25.0 * 1e4), 0.3
 
 
 def build_optimizer(options: Options, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
     """AdamW (Loshchilov and Hutter, 2019), Adam (Kingma and Ba, 2015), or SGD with momentum.
 
-    All of them fused: torch's default implementation makes several passes over the input layer's table, which is nearly
-    all of the weights, and took ten times as long on a CPU.
+    All of them are fused: torch's default implementation makes several passes over the input layer's table, which has
+    nearly all of the weights, and took ten times as long on a CPU.
     """
     lr, decay = options.lr, options.weight_decay
     if options.optimizer == "sgd":
@@ -64,7 +64,7 @@ class Plateau:
     Attributes:
         factor: what the rate is multiplied by.
         best: the lowest validation loss so far.
-        idle: epochs since then, or since the rate was last lowered.
+        idle: epochs since the lowest loss, or since the rate was last lowered.
     """
 
     factor: float = 1.0

@@ -1,4 +1,4 @@
-"""What a rank prepares before it trains: which documents there are, which are for validation, how they are read."""
+"""What a rank prepares before it trains: the index of documents, those for validation, and their reader."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ from models.training.task import Task
 
 @dataclass
 class RunContext:
-    """What one rank needs throughout a run.
+    """Everything that one rank needs throughout a run.
 
     Attributes:
         status: this rank's progress, for the watchdog and the exit record.
@@ -89,13 +89,13 @@ def prepare(task: Task, group: ProcessGroup, status: RankStatus) -> RunContext:
 def _read_documents(task: Task, *, count_words: bool) -> tuple[Index, NDArray[np.bool_]]:
     """The documents of the train and validation splits, and which of them are for validation, (D,)."""
     loss = task.train.loss
-    wanted = DocumentFilter(
+    selection = DocumentFilter(
         task.labels, task.batch, targets=loss == "mse", multi_label=loss == "binary", count_words=count_words
     )
-    index = read_index(task.files, wanted)
-    # The shares are of all documents; of those that the test split leaves, the validation's share is larger.
+    index = read_index(task.files, selection)
+    # The shares are of all documents. Of those outside the test split, the validation's share is larger.
     mask = validation_mask(index, share=task.validation_share / (1 - task.test_share), salt=task.salt)
     if mask.all():
-        what = "document with a target" if wanted.targets else "labelled document"
+        what = "document with a target" if selection.targets else "labelled document"
         raise ValueError(f"the train split holds no {what} apart from those for validation")
     return index, mask

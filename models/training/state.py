@@ -1,4 +1,4 @@
-"""Where a training stands: what a checkpoint holds besides the history, as plain values and as tensors by name."""
+"""The state of a training: what a checkpoint holds besides the history, as plain values and as tensors by name."""
 
 import math
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Outcome:
 
 @dataclass
 class TrainingState:
-    """Where a training stands.
+    """The state of a training.
 
     Attributes:
         phase: `SEARCH` or `REFIT`.
@@ -71,7 +71,7 @@ class TrainingState:
         return self.loss_sum / self.weight_sum
 
     def to_dict(self) -> JsonObject:
-        """As checkpoints hold it."""
+        """The state as checkpoints hold it."""
         return {
             "phase": self.phase,
             "epoch": self.epoch,
@@ -100,7 +100,7 @@ class TrainingState:
 def state_tensors(
     model: nn.Module, optimizer: optim.Optimizer, best_weights: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The tensors of a checkpoint: the model's, the optimizer's, and the best weights so far, if they are kept."""
+    """The tensors of a checkpoint: the model's, the optimizer's, and the best weights, if kept apart."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"kept.{name}": tensor for name, tensor in best_weights.items()}
     for number, slots in optimizer.state_dict()["state"].items():

@@ -1,4 +1,4 @@
-"""The settings of a training, and the task that its ranks are given."""
+"""The settings of a training, and the task that its ranks get."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from models.options.checks import check
 from models.options.fields import setting
 from models.storage.json_values import JsonObject
 
-# What `--help` groups the keys under.
+# The headings of `--help`.
 OBJECTIVE, STEPS, DURATION = "What is learned", "How each step is made", "How long"
 PROCESSES, RECOVERY = "Processes and memory", "Interruptions, repetitions and records"
 
@@ -38,7 +38,7 @@ class Options:
     lr: float = setting(1e-3, "Highest learning rate.", STEPS)
     loss: str = setting(
         "cross_entropy",
-        "Loss: cross_entropy (one label a document), binary (any number of labels) or mse (a number).",
+        "Loss: cross_entropy (one label per document), binary (any number of labels) or mse (a number).",
         OBJECTIVE,
     )
     class_weights: str = setting(
@@ -117,7 +117,7 @@ class Options:
             raise ValueError("train.class_weights needs train.loss=cross_entropy, which gives a document one class")
 
     def check_numbers(self) -> None:
-        """Raise ValueError for what torch and numpy cannot work with."""
+        """Raise ValueError for numbers that torch and numpy cannot use."""
         for item in fields(self):
             if isinstance(value := getattr(self, item.name), float) and not math.isfinite(value):
                 raise ValueError(f"train.{item.name} must be a number, not {value}")
@@ -145,10 +145,10 @@ CHANGEABLE_ON_RESUME = (
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Everything that a rank is given. It is small and plain, because it is pickled on its way to the rank.
+    """Everything that a rank gets. It is small and plain, because it is pickled on its way to the rank.
 
     Attributes:
-        files: feature files; of their rows those of batches up to `batch` count.
+        files: the feature files; only rows of batches up to `batch` are used.
         documents: how many documents the vocabulary's frequencies count.
         labels: of the train split, sorted; none if the model learns a target.
         model, options: the architecture's name and settings.
@@ -187,10 +187,10 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        """How many numbers the model gives for a document."""
+        """The number of the model's outputs for a document."""
         return 1 if self.train.loss == "mse" else len(self.labels)
 
     @property
     def shards(self) -> int:
-        """How many shards a global batch is cut into."""
+        """The number of shards of a global batch."""
         return self.train.shards or self.train.ranks

@@ -36,14 +36,14 @@ class Trainer:
 
 
 def train_step(context: RunContext, trainer: Trainer, batch: Batch, step: int, rate: float) -> float:
-    """One step on a global batch, of which `batch` is this rank's part.
+    """Take one step on a global batch, of which `batch` is this rank's part.
 
     Args:
         context: of the run.
         trainer: whose model takes the step.
         batch: this rank's micro-batches; there may be none.
         step: the number of the step in the training, from 0.
-        rate: the learning rate, which the optimizer has been given; the soft threshold depends on it.
+        rate: the learning rate, already set in the optimizer; the soft threshold depends on it.
 
     Returns:
         The sum of the losses of all documents, over all ranks.

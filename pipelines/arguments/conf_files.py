@@ -1,4 +1,4 @@
-"""The files of `conf/`: read and merged, a mistake in one of them reported in our own words."""
+"""The files of `conf/`: read and merged, a mistake in one of them reported in one sentence."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field

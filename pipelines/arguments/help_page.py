@@ -52,15 +52,15 @@ class Key:
 
     @property
     def first(self) -> str:
-        """The section, or the name where there is none."""
+        """The section, or the name if there is none."""
         return self.section or self.name
 
 
 def help_text(job: str, summary: str, choices: Sequence[Choice], keys: Sequence[Key]) -> str:
     """The whole text, 100 columns wide. `keys` are all keys of the configuration; the page lists the job's."""
     own = JOBS[job]
-    listed = [key for key in keys if own.lists(key.name)]
-    required = [key for key in listed if key.missing or key.name in own.required]
+    job_keys = [key for key in keys if own.lists(key.name)]
+    required = [key for key in job_keys if key.missing or key.name in own.required]
     lines = [f"usage: spark-submit pipelines/{job}.py [key=value ...]"]
     for text in filter(None, (summary, own.note)):
         lines += ["", *textwrap.wrap(text, WIDTH)]
@@ -73,7 +73,7 @@ def help_text(job: str, summary: str, choices: Sequence[Choice], keys: Sequence[
         if own.lists(choice.group)
     )
     order = (*own.keys, *own.sections)
-    rest = sorted((key for key in listed if key not in required), key=lambda key: order.index(key.first))
+    rest = sorted((key for key in job_keys if key not in required), key=lambda key: order.index(key.first))
     headings = dict.fromkeys(_heading(key, choices) for key in rest)
     for heading in headings:
         lines += ["", f"{heading}:"]

@@ -1,4 +1,4 @@
-"""What `evaluate` and `predict` share: a bundle in the hands of Spark's workers."""
+"""What `evaluate` and `predict` share: loading a bundle in Spark's workers, and its predictions."""
 
 from functools import cache
 from typing import Any
@@ -24,7 +24,7 @@ ANSWERS = pa.schema(
 
 
 def bundle_address(path: str) -> str:
-    """A bundle's address that means the same in every process."""
+    """The address of a bundle, the same in every process."""
     return addresses.absolute(path).rstrip("/")
 
 
@@ -32,7 +32,7 @@ def manifest_of(path: str, models: tuple[str, ...]) -> Manifest:
     """A bundle's manifest; its model must be one of `models`.
 
     Raises:
-        UserError: there is no bundle, or one of a foreign kind.
+        UserError: there is no bundle, or one of an unknown model or version.
     """
     try:
         return read_manifest(bundle_address(path), models=models)
@@ -41,10 +41,10 @@ def manifest_of(path: str, models: tuple[str, ...]) -> Manifest:
 
 
 def load_bundle(path: str, models: tuple[str, ...]) -> Bundle | Ensemble:
-    """A bundle ready to score.
+    """Load a bundle for scoring.
 
     Raises:
-        UserError: the bundle is torn, tampered with or of a foreign kind.
+        UserError: the bundle is incomplete, was changed, or is of an unknown model or version.
     """
     try:
         return load(path, models=models)
@@ -58,7 +58,7 @@ cached_bundle = cache(load_bundle)  # in a worker, which scores many batches wit
 def answer(bundle: Bundle | Ensemble, stored: StoredDocuments) -> pa.RecordBatch:
     """What a bundle predicts for each document, as `ANSWERS`; columns of other tasks than its own are null.
 
-    For one label that is the most probable one with its probability; for several those more probable than not.
+    With one label it is the most probable one, with its probability; with several, those more probable than not.
     """
     scores = bundle.score(stored)
     columns = {field.name: pa.nulls(len(scores), field.type) for field in ANSWERS}
@@ -79,6 +79,6 @@ def _label_names(bundle: Bundle | Ensemble, indices: Any) -> pa.Array:
 
 
 def tokenizer_options(manifest: Manifest) -> tokenizer.Options:
-    """How a bundle's text becomes terms."""
+    """The tokenizer's options that a bundle was trained with."""
     settings: dict[str, Any] = {key: value for key, value in manifest.features.items() if key != "name"}
     return tokenizer.Options(**settings)

@@ -1,4 +1,4 @@
-"""A comparison of models: a row a model, a table for people, a CSV file to keep."""
+"""A comparison of models: a row for each model, as a table for people and as a CSV file."""
 
 import csv
 import io
@@ -12,13 +12,20 @@ from pipelines.errors import UserError
 
 FORMATS = dict.fromkeys(("accuracy", "low", "high", "macro_f1"), ".4f")
 FORMATS |= dict.fromkeys(("train_seconds", "megabytes"), ",.1f")
-IDENTITY = ("dataset", "features", "model", "seed")  # what identifies a row of the CSV file
-NOT_OF_A_TRAINING = ("models", "seeds", "grid", "output", "lake", "report")  # keys that no single training needs
+IDENTITY = ("dataset", "features", "model", "seed")  # identify a row of the CSV file
+NOT_OF_A_TRAINING = (
+    "models",
+    "seeds",
+    "grid",
+    "output",
+    "lake",
+    "report",
+)  # keys that are not repeated in the command of one training
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """How well a model does and what it costs: accuracy with its 95 % interval, size, seconds, documents a second."""
+    """How well a model does and what it costs: accuracy with its 95 % interval, size, seconds, documents per second."""
 
     accuracy: float
     low: float
@@ -37,7 +44,7 @@ HEADER = [*IDENTITY, *METRICS, "command"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRow(Scores):
-    """One training of a comparison; `settings`: the arguments that a grid search chose."""
+    """One training of a comparison; `settings` are the arguments that a grid search chose."""
 
     model: str
     run: str
@@ -55,7 +62,7 @@ class ModelRow(Scores):
 
 @dataclass(frozen=True)
 class Difference:
-    """Two models: the test documents that only one of them has right, and McNemar's p.
+    """Two models: how many test documents only one of them gets right, and McNemar's p.
 
     `more_than_chance` allows for the number of pairs (Holm, "A simple sequentially rejective multiple test procedure",
     Scandinavian Journal of Statistics 6, 1979).
@@ -70,7 +77,7 @@ class Difference:
 
 
 def summarize(rows: Sequence[TrainingRow]) -> list[ModelRow]:
-    """A row a model: the means of its seeds, also of the bounds of their intervals."""
+    """A row for each model: the means over its seeds, also those of the bounds of the intervals."""
     summaries = []
     for model in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == model]
@@ -80,7 +87,7 @@ def summarize(rows: Sequence[TrainingRow]) -> list[ModelRow]:
 
 
 def render(models: Sequence[ModelRow], differences: Sequence[Difference]) -> str:
-    """The comparison for people: a line a model, then a line a pair."""
+    """The comparison for people: a line for each model, then a line for each pair."""
     columns = ("model", "seeds", *METRICS)
     lines = [
         [name.replace("_", " ") for name in columns],
@@ -92,7 +99,7 @@ def render(models: Sequence[ModelRow], differences: Sequence[Difference]) -> str
         verdict = "more than chance" if pair.more_than_chance else "may be chance"
         text.append(
             f"{pair.one} against {pair.other}: {pair.only_one} and {pair.only_other} documents that only"
-            f" one of them has right, p = {pair.p:.2g}: {verdict}"
+            f" one of them gets right, p = {pair.p:.2g}: {verdict}"
         )
     return "\n".join(text)
 
@@ -105,7 +112,7 @@ def check_output(output: str) -> None:
     """Refuse, before any work, a file that `record_csv` cannot add to.
 
     Raises:
-        UserError: the file is not one of ours.
+        UserError: the file is not a comparison's CSV file.
     """
     text = _read_existing(output) if output else ""
     if text and text.splitlines()[0].split(",") != HEADER:

@@ -15,12 +15,12 @@ from pipelines.lakehouse.dataset import Dataset
 
 TRUTH_COLUMNS = {"label": "labels", "labels": "labels", "target": "target"}  # by the kind of a bundle's task
 PREDICTION_COLUMNS = {"label": "predicted", "labels": "predicted_labels", "target": "predicted_value"}
-MOST_CONFUSION_CLASSES = 50  # a larger matrix is left out: the table `predictions` has every pair
+MOST_CONFUSION_CLASSES = 50  # with more, the matrix is left out; the table `predictions` has every pair
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a bundle does on test documents, whatever its task."""
+    """Metrics of a bundle on test documents, whatever its task."""
 
     documents: int
 
@@ -32,7 +32,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class SingleLabelEvaluation(Evaluation):
-    """Of documents with one label: see `SingleLabelMetrics`.
+    """Metrics for one label per document: see `SingleLabelMetrics`.
 
     Attributes:
         unknown_label: documents whose label the bundle does not have; they count as wrong.
@@ -52,7 +52,7 @@ class SingleLabelEvaluation(Evaluation):
 
 @dataclass(frozen=True, kw_only=True)
 class MultiLabelEvaluation(Evaluation):
-    """Of documents with any number of labels: see `MultiLabelMetrics`; the rest as of `SingleLabelEvaluation`."""
+    """Metrics for any number of labels per document: see `MultiLabelMetrics` and `SingleLabelEvaluation`."""
 
     accuracy: float
     interval: tuple[float, float]
@@ -64,7 +64,7 @@ class MultiLabelEvaluation(Evaluation):
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionEvaluation(Evaluation):
-    """Of documents with a target: see `RegressionMetrics`."""
+    """Metrics for documents with a target: see `RegressionMetrics`."""
 
     rmse: float
     mae: float
@@ -73,23 +73,23 @@ class RegressionEvaluation(Evaluation):
 
 
 def evaluation_from_dict(values: Mapping[str, Any]) -> Evaluation:
-    """The evaluation that `to_dict` turned into `values`, of whichever task."""
+    """The evaluation that `to_dict` turned into `values`, whatever its task."""
     if "rmse" in values:
         return RegressionEvaluation(**values)
     return MultiLabelEvaluation(**values) if "micro_f1" in values else SingleLabelEvaluation(**values)
 
 
 def metrics_of_run(dataset: Dataset, run: str, batch: int, kind: str, labels: Sequence[str]) -> Evaluation | None:
-    """Metrics of a run's predictions for the snapshot `batch`; None if there are none.
+    """Metrics of a run's predictions for the snapshot `batch`; None if there are no predictions.
 
-    `kind` is that of the bundle's task, `labels` are the bundle's.
+    `kind` is the kind of the bundle's task, `labels` are the bundle's labels.
     """
     batches = predictions(dataset, run, batch, [TRUTH_COLUMNS[kind], PREDICTION_COLUMNS[kind]])
     if kind == "target":
         return regression_metrics(list(batches))
     pairs = (pair for rows in batches for pair in zip(*(column.to_pylist() for column in rows.columns), strict=True))
-    of_task = multi_label_metrics(pairs, labels) if kind == "labels" else single_label_metrics(pairs, labels)
-    return of_task if of_task.documents else None
+    evaluation = multi_label_metrics(pairs, labels) if kind == "labels" else single_label_metrics(pairs, labels)
+    return evaluation if evaluation.documents else None
 
 
 def predictions(dataset: Dataset, run: str, batch: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -99,7 +99,7 @@ def predictions(dataset: Dataset, run: str, batch: int, columns: list[str]) -> I
 
 
 def regression_metrics(batches: Sequence[pa.RecordBatch]) -> RegressionEvaluation | None:
-    """Of rows (target, predicted value)."""
+    """Metrics of rows (target, predicted value); None if there are none."""
     if not sum(rows.num_rows for rows in batches):
         return None
     true, predicted = (np.concatenate([rows.column(index).to_numpy() for rows in batches]) for index in (0, 1))
@@ -107,7 +107,7 @@ def regression_metrics(batches: Sequence[pa.RecordBatch]) -> RegressionEvaluatio
 
 
 def single_label_metrics(pairs: Iterable[tuple[Sequence[str], str]], labels: Sequence[str]) -> SingleLabelEvaluation:
-    """Of (true labels, predicted label): a document's first label counts; one that is not in `labels` is wrong."""
+    """Metrics of pairs (true labels, predicted label): the first true label counts; one outside `labels` is wrong."""
     counts = Counter((true[0], predicted) for true, predicted in pairs)
     names = sorted({*labels, *(label for label, _ in counts)})
     index = {name: number for number, name in enumerate(names)}
@@ -136,21 +136,21 @@ def _confusion(counts: Mapping[tuple[str, str], int], index: Mapping[str, int]) 
 def multi_label_metrics(
     pairs: Iterable[tuple[Sequence[str], Sequence[str]]], labels: Sequence[str]
 ) -> MultiLabelEvaluation:
-    """Of (true labels, predicted labels): a true label that is not in `labels` is never found."""
+    """Metrics of pairs (true labels, predicted labels): a true label outside `labels` is never predicted."""
     hits: Counter[str] = Counter()
-    given: Counter[str] = Counter()
+    predicted: Counter[str] = Counter()
     true: Counter[str] = Counter()
     exact = documents = unknown = 0
     for true_labels, predicted_labels in pairs:
-        wanted, answers = set(true_labels), set(predicted_labels)
-        hits.update(wanted & answers)
-        given.update(answers)
-        true.update(wanted)
-        exact += wanted == answers
+        truth, answer = set(true_labels), set(predicted_labels)
+        hits.update(truth & answer)
+        predicted.update(answer)
+        true.update(truth)
+        exact += truth == answer
         documents += 1
-        unknown += not wanted <= set(labels)
+        unknown += not truth <= set(labels)
     names = sorted({*labels, *true})
-    counts = [np.array([counter[name] for name in names]) for counter in (hits, given, true)]
+    counts = [np.array([counter[name] for name in names]) for counter in (hits, predicted, true)]
     return MultiLabelEvaluation(
         **asdict(MultiLabelMetrics.of_counts(*counts, exact=exact, documents=documents)),
         documents=documents,

@@ -50,8 +50,8 @@ def render(report: Report) -> str:
 def _score_lines(split: str, scores: Mapping[str, Any] | None) -> list[str]:
     if scores is None:
         return [_line(split, "no document")]
-    shown = {name: value for name, value in scores.items() if name not in ("classes", "confusion")}
-    return [_line(split, _inline(shown)), *_class_lines(scores.get("classes", {}))]
+    scalars = {name: value for name, value in scores.items() if name not in ("classes", "confusion")}
+    return [_line(split, _inline(scalars)), *_class_lines(scores.get("classes", {}))]
 
 
 def _class_lines(classes: Mapping[str, Mapping[str, float]]) -> list[str]:

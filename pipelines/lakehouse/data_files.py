@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 Key = int | str  # a value of a table's first column
-AUTHORITY = r"^[a-z0-9]+:(//[^/]*)?(?=/)"  # what precedes the path in an address
+AUTHORITY = r"^[a-z0-9]+:(//[^/]*)?(?=/)"  # the scheme and the host of an address
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class DataFile:
 
 
 def relative_name(folder: str, logged: str) -> str:
-    """A file's name below its table's folder, from what the log calls it: that name or a whole address.
+    """A file's name below its table's folder, from its name in the log: the same name or a whole address.
 
     Raises:
         AssertionError: the file lies outside the folder.

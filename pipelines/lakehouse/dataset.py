@@ -22,7 +22,7 @@ class Snapshot:
     """A published state of a feature set: the documents of all batches up to `batch`, a row of `SNAPSHOTS`.
 
     `train` and `test` count the documents of those splits; `labels` are those that models may learn, sorted. The Delta
-    versions lead straight to the state, but only for as long as Delta keeps them.
+    versions name the same state, for as long as Delta keeps them.
     """
 
     batch: int
@@ -34,7 +34,7 @@ class Snapshot:
     vocabulary_version: int
 
     def to_dict(self) -> dict[str, Any]:
-        """What a bundle notes of it: plain values, without the labels, which the bundle holds itself."""
+        """What a bundle records of it: plain values, without the labels, which the bundle has itself."""
         return {name: value for name, value in asdict(self).items() if name != "labels"}
 
 
@@ -54,11 +54,11 @@ class Dataset:
 
     @property
     def bundles_folder(self) -> str:
-        """Where the runs' bundles lie."""
+        """The folder of the runs' bundles."""
         return f"{self.folder}/bundles"
 
     def bundle_folder(self, run: str) -> str:
-        """Where a run's bundle is made."""
+        """The folder of a run's bundle."""
         return f"{self.bundles_folder}/{run}"
 
     def table(self, schema: TableSchema) -> DeltaTable:
@@ -116,18 +116,18 @@ class Dataset:
         """The runs' metrics."""
         return self.table(schemas.METRICS)
 
-    def snapshot(self, wanted: str) -> Snapshot:
+    def snapshot(self, name: str) -> Snapshot:
         """The snapshot of a batch number, or the newest (`latest`).
 
         Raises:
-            UserError: `wanted` is neither of these, or there is no such snapshot.
+            UserError: `name` is neither of these, or there is no such snapshot.
         """
-        if wanted != "latest" and not (wanted.isascii() and wanted.isdigit()):
-            raise UserError(f"snapshot must be 'latest' or a batch number, not {wanted}")
-        number = self.snapshots.last_batch() if wanted == "latest" else int(wanted)
+        if name != "latest" and not (name.isascii() and name.isdigit()):
+            raise UserError(f"snapshot must be 'latest' or a batch number, not {name}")
+        number = self.snapshots.last_batch() if name == "latest" else int(name)
         snapshot = self.published(number)
         if not snapshot:
-            raise UserError(f"{self.folder} has no snapshot={wanted} of the feature set {self.feature_set}")
+            raise UserError(f"{self.folder} has no snapshot={name} of the feature set {self.feature_set}")
         return snapshot
 
     def published(self, batch: int) -> Snapshot | None:
@@ -137,7 +137,7 @@ class Dataset:
 
 
 def open_dataset(session: SparkSession, lake: str, name: str, features: str, options: tokenizer.Options) -> Dataset:
-    """The data set `name` of a lake with the feature set that is named `features` and made with `options`.
+    """The data set `name` of a lake with the feature set named `features`, made with `options`.
 
     Raises:
         UserError: the lake is a file.

@@ -2,8 +2,8 @@
 
 Kernel is Delta's own library for programs that write Parquet files themselves. The driver's JVM reads a table's state
 from its log without a Spark job, and one commit makes files that workers have written part of the table. Names in
-Java's style are Kernel's (https://docs.delta.io/delta-kernel-java/). Beside the public API we use `kernel.internal` for
-what that does not offer: scan files with statistics, and commits that remove files.
+Java's style are Kernel's (https://docs.delta.io/delta-kernel-java/). Beside the public API, `kernel.internal` is used
+for what that does not offer: scan files with statistics, and commits that remove files.
 """
 
 import json
@@ -23,7 +23,7 @@ from pipelines.lakehouse.kernel_classes import KernelClasses, kernel_classes
 
 PROPERTIES = {
     "delta.appendOnly": "true",  # old rows are never rewritten
-    # Statistics of the first column alone: nobody looks for the minimum of a text.
+    # Statistics of the first column alone: no query uses the minimum of a text.
     "delta.dataSkippingNumIndexedCols": "1",
 }
 ENGINE = "textmill"
@@ -61,7 +61,7 @@ class DeltaLog:
         """The sorted addresses of files that may hold rows with `first` <= key <= `last` (None: unbounded).
 
         Raises:
-            AssertionError: a file has deletion vectors, which our own tables never have.
+            AssertionError: a file has deletion vectors, which Textmill's tables never have.
         """
         snapshot = self._snapshot()
         if not snapshot:
@@ -93,10 +93,10 @@ class DeltaLog:
         """Add files to the table; the first commit creates it.
 
         Args:
-            schema: the table's columns, used where it is created.
+            schema: the table's columns, used if the commit creates it.
             files: what to add; their statistics are the number of rows and the bounds of the key.
             transaction: an application and its version, which must be above the last recorded one.
-            properties: of the table, besides `PROPERTIES`, where it is created.
+            properties: of the table, in addition to `PROPERTIES`, if the commit creates it.
 
         Returns:
             False if that transaction is recorded already: nothing was committed.
@@ -121,7 +121,7 @@ class DeltaLog:
                 return False
             raise
         for hook in committed.getPostCommitHooks():
-            # A checksum file, which is optional, would take longer than the commit.
+            # The other hook writes a checksum file, which is optional and would take longer than the commit.
             if str(hook.getType()) == "CHECKPOINT":
                 hook.threadSafeInvoke(engine)
         return True
@@ -139,7 +139,7 @@ class DeltaLog:
         Args:
             removed: names below the table's folder.
             added: the files that take their place.
-            transaction: as of `append`. Kernel detects no conflict between removals: this alone keeps two apart.
+            transaction: as of `append`. Kernel detects no conflict between removals; only this prevents two at once.
             properties: of the table, set with the same commit.
 
         Returns:
@@ -203,11 +203,11 @@ class DeltaLog:
         return converted.toRow()
 
     def _resolved_folder(self) -> str:
-        """The table's folder as Kernel calls it: of a file below another name it would log the whole address."""
+        """The table's folder by Kernel's name for it: below any other, it would log files by whole addresses."""
         return str(self._kernel.engine.getFileSystemClient().resolvePath(self.path))
 
     def _status(self, root: str, file: DataFile) -> Any:
-        """A file as Kernel takes it, with its number of rows and the bounds of the key."""
+        """A file in Kernel's terms, with its number of rows and the bounds of the key."""
         kernel = self._kernel
         column = kernel.Column(self.key)
         minimum, maximum = ({column: self._literal(bound)} for bound in file.bounds)
@@ -223,10 +223,10 @@ class DeltaLog:
 
     def _iterator(self, elements: list[Any]) -> Any:
         assert self.session._jvm
-        listed = self.session._jvm.java.util.ArrayList()
+        array = self.session._jvm.java.util.ArrayList()
         for element in elements:
-            listed.add(element)
-        return self._kernel.Iterators.toCloseableIterator(listed.iterator())
+            array.add(element)
+        return self._kernel.Iterators.toCloseableIterator(array.iterator())
 
 
 def _rows(batches: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""The classes of Delta Kernel that we use, looked up once a session."""
+"""The classes of Delta Kernel that are used, looked up once per session."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Reads a table's Parquet files in Spark's workers, with Arrow: no row goes through the JVM."""
+"""Reads a table's Parquet files in Spark's workers, with Arrow, so that no row passes through the JVM."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,24 +12,24 @@ from pipelines.lakehouse.parquet_writer import ROW_GROUP
 
 
 def num_tasks(session: SparkSession, num_files: int) -> int:
-    """How many tasks read so many files: a few for each core, so that a large file does not keep all waiting."""
+    """The number of tasks that read the files: a few per core, so that one large file does not delay the job."""
     return max(1, min(num_files, 4 * int(session.sparkContext.defaultParallelism)))
 
 
 def distribute(session: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """One row a file, its index in `paths` (`id`), for `assigned_paths` in the workers."""
+    """One row per file, its index in `paths` (column `id`), for `assigned_paths` in the workers."""
     return session.range(0, len(paths), 1, num_tasks(session, len(paths)))
 
 
 def assigned_paths(indices: Iterable[pa.RecordBatch], paths: Sequence[str]) -> Iterator[str]:
-    """The files that `distribute` gave to this task."""
+    """The files that `distribute` assigned to this task."""
     return (paths[index] for batch in indices for index in batch["id"].to_pylist())
 
 
 def read_rows(
     path: str, columns: Sequence[str], *, first: int = 0, last: int, without: Sequence[int] = ()
 ) -> Iterator[pa.RecordBatch]:
-    """A file's rows of the batches from `first` to `last`, but those at the positions `without`, batch by batch.
+    """A file's rows of the batches from `first` to `last`, except those at the positions `without`, batch by batch.
 
     `columns` are read beside `batch`.
     """

@@ -1,7 +1,7 @@
-"""Writes a table's Parquet files from record batches in Spark's workers: no row goes back through the JVM.
+"""Writes a table's Parquet files from record batches in Spark's workers, so that no row passes through the JVM.
 
-A file appears under its name whole or not at all, and belongs to the table only once the driver has committed it. Its
-name follows from the job and the task, so a task that runs twice writes one file.
+A file appears under its name complete or not at all, and belongs to the table only when the driver has committed it.
+Its name follows from the job and the task, so a task that runs twice writes one file.
 """
 
 import io
@@ -23,14 +23,14 @@ from pipelines.lakehouse.data_files import DataFile, Key
 
 Worker = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]  # a function for `DataFrame.mapInArrow`
 
-ROW_GROUP = 16_384  # rows: what a reader decodes at once
-FILE_BYTES = 64 << 20  # of rows in memory that become one file: bounds a worker's memory
+ROW_GROUP = 16_384  # rows that a reader decodes at once
+FILE_BYTES = 64 << 20  # of rows in memory, written as one file: bounds a worker's memory
 WRITTEN = pa.schema({"file": pa.string()})  # what a writing worker returns: a `WrittenFile` as JSON in each row
 
 
 @dataclass(frozen=True)
 class WriteTarget:
-    """Where a job writes a table's files: the table's name, folder and columns, and how rows lie in a file.
+    """Where a job writes a table's files: the table's name, folder and columns, and the layout of a file.
 
     `token` begins the names of this job's files; `order` names the columns that a file's rows are sorted by.
     """
@@ -62,12 +62,12 @@ class WrittenFile:
 
     @classmethod
     def from_json(cls, text: str) -> "WrittenFile":
-        """What `to_json` gave."""
+        """Parse what `to_json` returned."""
         values = json.loads(text)
         return cls(**values | {"bounds": tuple(values["bounds"]), "labels": tuple(values["labels"])})
 
     def to_json(self) -> str:
-        """One line of JSON, for the way from a worker to the driver."""
+        """One line of JSON, which takes the file from a worker to the driver."""
         return json.dumps(asdict(self))
 
     def data_file(self) -> DataFile:
@@ -76,7 +76,7 @@ class WrittenFile:
 
 
 class TableWriter:
-    """Gathers one task's rows of one table into files."""
+    """Collects one task's rows of one table into files."""
 
     def __init__(self, target: WriteTarget) -> None:
         context = TaskContext.get()
@@ -92,7 +92,7 @@ class TableWriter:
         return f"{self.stem}-{self.number:03}.parquet"
 
     def add(self, rows: pa.RecordBatch | pa.Table) -> Iterator[WrittenFile]:
-        """Take rows; yields the file that they fill, if they fill one."""
+        """Add rows; yields the file that they complete, if they complete one."""
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
         self.pending.append(table.select(self.target.columns.names).cast(self.target.columns))
         self.rows += table.num_rows
@@ -101,7 +101,7 @@ class TableWriter:
             yield from self.close()
 
     def close(self) -> Iterator[WrittenFile]:
-        """Write the rows that are left; yields their file, if there is any row."""
+        """Write the remaining rows; yields their file, if there are any."""
         if self.rows:
             yield write_file(self.target, self.name, pa.concat_tables(self.pending))
             self.number += 1

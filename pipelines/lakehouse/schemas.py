@@ -1,7 +1,7 @@
 """The tables of a lake: the columns of each, and what one row of it is (its grain).
 
-Every table is append-only. Its first column is its key: all rows of one commit share a value of it, so that the files
-of a batch or of a run are found in the table's log.
+Every table is append-only. Its first column is its key: all rows of one commit share its value, so that the files of a
+batch or of a run are found in the table's log.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pipelines.lakehouse.parquet_writer import ROW_GROUP
 class TableSchema:
     """A table's name (its path below the data set), its columns as DDL, and its grain in words.
 
-    `row_group`: rows in a Parquet row group. `of_feature_set`: there is one such table for each feature set.
+    `row_group`: rows in a Parquet row group. `of_feature_set`: each feature set has such a table of its own.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """A table of a data set: read, written and committed, each batch exactly once.
 
 What a stage writes for a batch becomes part of a table by one commit, marked with the batch's number as the
-transaction's version: writing it again changes nothing, and the highest number recorded is how far the table has come
-(Delta protocol, "Transaction Identifiers").
+transaction's version. Committing it again changes nothing, and the highest number recorded is how far the table has
+come (Delta protocol, "Transaction Identifiers").
 """
 
 import secrets
@@ -56,7 +56,7 @@ class DeltaTable:
         return self.log.properties()
 
     def last_batch(self, application: str = APPLICATION) -> int:
-        """The highest batch that the table holds completely, 0 if there is none."""
+        """The highest batch that was committed to the table, 0 if there is none."""
         return self.log.last_transaction(application)
 
     def data_files(self) -> list[DataFile]:
@@ -64,7 +64,7 @@ class DeltaTable:
         return self.log.data_files()
 
     def paths(self, first: Key | None = None, last: Key | None = None) -> list[str]:
-        """The files that hold the rows with keys from `first` to `last`, and perhaps others."""
+        """The files with all rows whose keys are from `first` to `last`; they may hold other rows, too."""
         return [addresses.from_hadoop(path) for path in self.log.paths(first, last)]
 
     def read(self, first: Key | None = None, last: Key | None = None) -> DataFrame:
@@ -72,11 +72,11 @@ class DeltaTable:
         paths = self.paths(first, last)
         if not paths:
             return self.session.createDataFrame([], self.schema.spark)
-        every = self.session.read.schema(self.schema.spark).parquet(*map(addresses.escape_globs, paths))
-        return every if first is last is None else every.where(_within(F.col(self.schema.key), first, last))
+        rows = self.session.read.schema(self.schema.spark).parquet(*map(addresses.escape_globs, paths))
+        return rows if first is last is None else rows.where(_within(F.col(self.schema.key), first, last))
 
     def rows(self, first: Key | None = None, last: Key | None = None) -> pa.Table:
-        """As `read`, but in the driver and without a Spark job: for tables of a few rows a batch."""
+        """As `read`, but in the driver and without a Spark job: for tables with few rows per batch."""
         dataset = self._arrow_dataset(first, last)
         return dataset.to_table() if dataset else self.schema.arrow.empty_table()
 
@@ -91,7 +91,7 @@ class DeltaTable:
         return int(dataset.count_rows()) if dataset else 0
 
     def write_target(self, order: tuple[str, ...] = ()) -> WriteTarget:
-        """Where a job's workers write rows of the table, each file sorted by `order`; each call names another job."""
+        """Where one Spark job's workers write rows of the table, each file sorted by `order`; call it for each job."""
         token = f"part-{secrets.token_hex(8)}"
         return WriteTarget(self.schema.name, self.path, self.schema.arrow, token, order, self.schema.row_group)
 
@@ -103,10 +103,10 @@ class DeltaTable:
         transaction: tuple[str, int] | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> bool:
-        """Add the rows of a batch or a run in one commit: those of the files in `written` that are of this table.
+        """Add the rows of a batch or a run in one commit: those of this table's files in `written`.
 
         Returns:
-            False if they were committed before.
+            False if they had been committed before.
         """
         if transaction is None and isinstance(key, int):
             transaction = (APPLICATION, key)
@@ -126,7 +126,7 @@ class DeltaTable:
     def replace(
         self, removed: Collection[str], written: Iterable[WrittenFile], properties: Mapping[str, str] | None = None
     ) -> bool:
-        """Replace files by others with the same rows, in one commit; False if another job has done so."""
+        """Replace files by others with the same rows, in one commit; False if another job has replaced them."""
         transaction = MAINTENANCE, 1 + self.last_batch(MAINTENANCE)
         with self._commit_lock():
             return self.log.replace(removed, self._own(written), transaction=transaction, properties=properties)
@@ -143,12 +143,12 @@ class DeltaTable:
         if not located:
             return None
         filesystem, inner = located[0][0], [path for _, path in located]
-        every = ds.dataset(inner, schema=self.schema.arrow, filesystem=filesystem, format="parquet")
-        return every if first is last is None else every.filter(_within(ds.field(self.schema.key), first, last))
+        dataset = ds.dataset(inner, schema=self.schema.arrow, filesystem=filesystem, format="parquet")
+        return dataset if first is last is None else dataset.filter(_within(ds.field(self.schema.key), first, last))
 
 
 def _within(column: Any, first: Key | None, last: Key | None) -> Any:
-    """Whether a key lies within the bounds given, at least one; for Spark's columns and for Arrow's."""
+    """Whether a key lies within the bounds, of which one may be None; for Spark's columns and for Arrow's."""
     if last is None:
         return column >= first
     return column <= last if first is None else (column >= first) & (column <= last)

@@ -1,4 +1,4 @@
-"""TF-IDF weights for SQL users, computed by Spark from the features and the vocabulary of a snapshot."""
+"""TF-IDF weights for SQL users, computed by Spark; trainings compute theirs in `models.dataset.tfidf`."""
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F

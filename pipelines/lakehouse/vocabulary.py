@@ -13,18 +13,18 @@ from pipelines.lakehouse.dataset import Dataset, Snapshot
 
 GAPS = "textmill.gaps"  # a property of the table: ranges of snapshots whose counts `maintain` has merged
 COLLISION = "two terms share an id: "
-# Rows of vocabulary that the driver sums by itself, in some 200 MB: Spark's first query takes seconds.
+# Rows of vocabulary that the driver sums itself, in about 200 MB, because Spark's first query takes seconds.
 DRIVER_ROWS = 2_000_000
 
 
 def select_terms(dataset: Dataset, snapshot: Snapshot, options: Options) -> pa.Table:
     """The terms that a model reads, as (term, id, df) sorted by term, in the driver.
 
-    Document frequency bounds them, and the most frequent stay; of terms with equal counts the alphabetically first.
+    Terms are selected by document frequency, and then the most frequent ones; ties go to the alphabetically first.
 
     Raises:
         UserError: `maintain` has merged the snapshot's counts with later ones.
-        RuntimeError or Spark's exception: two terms share an id.
+        RuntimeError, or Spark's exception: two terms share an id.
     """
     if dataset.vocabulary.count(last=snapshot.batch) > DRIVER_ROWS:
         return query_terms(dataset, snapshot, options).toArrow()
@@ -65,13 +65,13 @@ def query_terms(dataset: Dataset, snapshot: Snapshot, options: Options) -> DataF
 
 
 def merged_ranges(dataset: Dataset) -> list[list[int]]:
-    """The first and last of snapshots in a row whose vocabulary was merged with the next one's."""
+    """Ranges (first, last) of snapshots whose vocabulary was merged with that of the next one."""
     ranges: list[list[int]] = json.loads(dataset.vocabulary.properties().get(GAPS, "[]"))
     return ranges
 
 
 def unite_ranges(ranges: list[list[int]]) -> list[list[int]]:
-    """The same snapshots in as few ranges as possible."""
+    """The same snapshots in the fewest ranges."""
     united: list[list[int]] = []
     for first, last in sorted(ranges):
         if united and first <= united[-1][1] + 1:
@@ -82,7 +82,7 @@ def unite_ranges(ranges: list[list[int]]) -> list[list[int]]:
 
 
 def check_not_merged(dataset: Dataset, snapshot: int) -> None:
-    """Refuse a snapshot whose counts are gone; asked after the rows were looked up, which may be newer, not older.
+    """Refuse a snapshot whose counts were merged; call it after listing the rows, so that no merge is missed.
 
     Raises:
         UserError: `maintain` has merged the snapshot's counts with later ones.

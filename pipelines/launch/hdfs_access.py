@@ -1,8 +1,8 @@
-"""Whether Python processes can reach a Kerberized HDFS: checked before any work, in the processes that will read it.
+"""Checks, before any work, that the Python processes that will read a Kerberized HDFS can reach it.
 
 Workers and ranks read HDFS without a JVM, through hdfs-native. It authenticates with a delegation token from the file
 that HADOOP_TOKEN_FILE_LOCATION names, which YARN sets in its containers, or with a ticket, through libgssapi_krb5. It
-cannot use the tokens in the memory of the executors' JVMs, even where they are newer.
+cannot use the tokens in the memory of the executors' JVMs, even if they are newer.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ KERBEROS_LIBRARY = "libgssapi_krb5.so.2"
 
 
 def check_access(spark: SparkSession, address: str, processes: int) -> None:
-    """Look up an address on a Kerberized HDFS, here and in as many of Spark's Python processes; else do nothing.
+    """Look up an address on a Kerberized HDFS, in this process and in `processes` of Spark's; do nothing for others.
 
     Raises:
         UserError: a process cannot reach the address; the message names its credentials.
@@ -36,7 +36,7 @@ def check_access(spark: SparkSession, address: str, processes: int) -> None:
 
 
 def _access_error(message: str) -> Exception:
-    """An outage if HDFS is away, so that the same command is tried again; else a mistake of the user."""
+    """An outage if HDFS does not answer, so that the same command is tried again; otherwise a user's mistake."""
     return Outage(message) if describe_outage(RuntimeError(message)) else UserError(message)
 
 
@@ -45,7 +45,7 @@ def reason_unreachable(address: str) -> str:
     try:
         filesystem, inner = files.locate(address)
         filesystem.exists(inner)
-    except BaseException as error:  # hdfs-native panics if it cannot read a token, and a panic is no Exception
+    except BaseException as error:  # if hdfs-native cannot read a token it panics, which is not an Exception
         message = " ".join(str(error).split()) or type(error).__name__
         return f"{'; '.join(describe_credentials())}; hdfs-native says: {message}"
     return ""

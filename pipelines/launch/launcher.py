@@ -1,6 +1,6 @@
 """Starts the ranks with TorchDistributor in function mode; a launch succeeds only if every rank left an exit record.
 
-The driver owns the attempts: if a rank is lost, it launches all of them again, from the last checkpoint.
+The driver counts the attempts: if a rank is lost, it launches all of them again, from the last checkpoint.
 """
 
 import logging
@@ -34,12 +34,13 @@ JOB_TAG = "textmill-ranks"
 
 @dataclass(frozen=True)
 class LaunchResult:
-    """What a training returned.
+    """The result of a training.
 
     Attributes:
-        figures: what the ranks returned.
+        figures: the ranks' results.
         failures: how many launches failed before the one that succeeded.
-        launching: the seconds of the last launch outside the ranks' own: TorchDistributor starts four processes a rank.
+        launching: the seconds of the last launch before and after the ranks ran: TorchDistributor starts four processes
+            per rank.
     """
 
     figures: TrainingFigures
@@ -54,7 +55,7 @@ def launch(spark: SparkSession, task: Task) -> LaunchResult:
         UserError: Spark has fewer free task slots than there are ranks.
         RankFailure: a rank failed because of a user's mistake, or at the same step with the same exception as in the
             launch before, or there were more than `train.max_failures` failures; it contains the first traceback.
-        OSError, RuntimeError: after a failed launch, nothing can be written to the lake.
+        OSError, RuntimeError: the lake cannot be written to after a failed launch.
     """
     logging.getLogger("TorchDistributor").setLevel(logging.WARNING)
     previous: RankFailure | None = None
@@ -73,7 +74,7 @@ def launch(spark: SparkSession, task: Task) -> LaunchResult:
 
 
 def _prepare_relaunch(task: Task, failure: RankFailure, failures: int) -> None:
-    # If the lake takes no file, ranks cannot even report it, and those of another launch could not either.
+    # If nothing can be written to the lake, ranks cannot even report it, and those of another launch could not either.
     files.write(f"{task.folder}/attempts/writable", b"yes")
     step = checkpoint.last_step(task.folder)
     print_message(f"train: {failure}")
@@ -103,7 +104,7 @@ def _launch_attempt(spark: SparkSession, task: Task) -> TrainingFigures:
         launch_error = error
     if launch_error and TOO_FEW_SLOTS in str(launch_error):
         raise too_few_slots(spark, task.train.ranks)
-    # A rank's exit record holds its traceback, and Spark's exception does not: so the records are read first.
+    # The exit records are read first, because they hold the ranks' tracebacks and Spark's exception does not.
     try:
         exit_records.check_all_finished(task.exit_folder, ranks=task.train.ranks)
     except RankFailure as failure:
@@ -117,8 +118,8 @@ def _launch_attempt(spark: SparkSession, task: Task) -> TrainingFigures:
 def _await_slots(spark: SparkSession, ranks: int, slots_s: float) -> None:
     """Wait until Spark has a task slot for each rank.
 
-    Executors come late if an environment is copied to them first, and later if one was lost with its host. Spark's own
-    check assumes that the cluster is complete, and so it is short.
+    Executors start late if an environment is copied to them first, and later still if one was lost with its host.
+    Spark's own check waits only briefly, because it assumes that the cluster is complete.
 
     Raises:
         UserError: there are too few slots after `slots_s` seconds.
@@ -134,7 +135,7 @@ def _await_slots(spark: SparkSession, ranks: int, slots_s: float) -> None:
 
 
 def free_slots(spark: SparkSession) -> int:
-    """How many tasks Spark can run at once now, as its own check of a barrier stage counts them."""
+    """How many tasks Spark can run at once now, counted as in its own check of a barrier stage."""
     assert spark.sparkContext._jsc
     context = spark.sparkContext._jsc.sc()
     return int(context.maxNumConcurrentTasks(context.resourceProfileManager().defaultResourceProfile()))
@@ -142,7 +143,7 @@ def free_slots(spark: SparkSession) -> int:
 
 @contextmanager
 def _cancel_when_silent(spark: SparkSession, output: RankOutput, timeout_s: float) -> Iterator[None]:
-    """Cancel the block's Spark job if no rank has printed anything for longer than a live one can be silent."""
+    """Cancel the block's Spark job if no rank prints anything for longer than a live one can be silent."""
     ended = threading.Event()
     longest_silence = timeout_s + 2 * GRACE_S
 
@@ -182,12 +183,12 @@ def check_resources(spark: SparkSession, ranks: int, lake: str) -> None:
 
 
 def too_few_slots(spark: SparkSession, ranks: int) -> UserError:
-    """The error that names the number of free slots."""
+    """The error for a number of ranks above that of free slots."""
     return UserError(f"train.ranks={ranks} needs {ranks} free task slots; Spark has {free_slots(spark)}")
 
 
 def with_thread_share(spark: SparkSession, task: Task) -> Task:
-    """The task with its number of threads: the one asked for, or on a local master each rank's share of the cores."""
+    """The task with its number of threads: `train.threads`, or each rank's share of the cores on a local master."""
     if task.train.threads or not spark.sparkContext.master.startswith("local["):
         return task
     share = max(1, int(spark.sparkContext.defaultParallelism) // task.train.ranks)

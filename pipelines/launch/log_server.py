@@ -1,4 +1,4 @@
-"""TorchDistributor's log server, bound to the driver's address alone: its own listens on all addresses."""
+"""A log server for TorchDistributor that listens on the driver's address alone, where its own listens on all."""
 
 import socketserver
 import threading

@@ -1,4 +1,4 @@
-"""The memory that a rank's processes need beside their executor's JVM, on clusters that kill what takes more."""
+"""The memory that a rank's processes need beside their executor's JVM, for clusters that kill whatever uses more."""
 
 import math
 import re
@@ -15,10 +15,10 @@ from models.dataset.ragged import Ragged, Stack
 from models.training.task import Task
 from pipelines.errors import UserError
 
-# Resident megabytes: Spark's Python worker, TorchDistributor's wrapper and torchrun; and a rank that imported torch.
+# Resident megabytes of Spark's Python worker, TorchDistributor's wrapper and torchrun, and of a rank with torch.
 LAUNCH_MB, RANK_MB = 230 + 130 + 260, 420
-# Of each weight: the weight, its gradient, two moments and the best epoch's weight. While a checkpoint is written, all
-# but the gradient twice more: safetensors makes bytes of each tensor, and then one piece of all bytes.
+# Copies of each weight: the weight, its gradient, two moments and the best epoch's weight. While a checkpoint is
+# written, all but the gradient exist twice more: safetensors converts each tensor to bytes, then joins them.
 COPIES = 5 + 2 * 4
 DECODING_MB = 256  # documents that are being decoded, twice
 LONG_BAG = 1000  # terms of a long document
@@ -36,9 +36,9 @@ def needed_mb(task: Task, terms: int) -> int:
     model = architecture.build_without_memory(task.model, task.options, terms=terms, classes=task.outputs)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters()) / 2**20
     documents = -(-task.train.batch // (task.train.ranks * task.train.accumulate))
-    reads = architecture.input_spec(task.model, task.options)
+    input_spec = architecture.input_spec(task.model, task.options)
     bucket = -(-task.documents // (task.train.shuffle_buckets or shuffle.default_buckets(task.documents)))
-    pixels = 2 * bucket * math.prod(reads.image) / 2**20 if reads.image else 0.0
+    pixels = 2 * bucket * math.prod(input_spec.image) / 2**20 if input_spec.image else 0.0
     activations = TEMPORARIES * documents * saved_mb(task)
     return round(
         LAUNCH_MB + RANK_MB + COPIES * weights + 1024 * task.train.cache_gb + DECODING_MB + pixels + activations
@@ -51,10 +51,10 @@ def saved_mb(task: Task) -> float:
     Measured on a model with a vocabulary of one term, so that its weights are small.
     """
     model = architecture.build(task.model, task.options, terms=1, classes=task.outputs)
-    reads = architecture.input_spec(task.model, task.options)
+    input_spec = architecture.input_spec(task.model, task.options)
     bags = Ragged((np.zeros(LONG_BAG, np.int64), np.ones(LONG_BAG, np.float32)), np.array([0, LONG_BAG]))
-    words = Ragged((np.full(reads.length, FIRST_TERM),), np.array([0, reads.length]))
-    image = Stack(np.zeros((1, *(reads.image or (1, 1, 1))), np.uint8))
+    words = Ragged((np.full(input_spec.length, FIRST_TERM),), np.array([0, input_spec.length]))
+    image = Stack(np.zeros((1, *(input_spec.image or (1, 1, 1))), np.uint8))
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     saved: dict[int, int] = {}  # bytes by address
 
@@ -65,8 +65,8 @@ def saved_mb(task: Task) -> float:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
-        outputs = model(to_inputs(EncodedDocuments(bags, words if reads.length else None, image)))
-    # While the outputs live, so do the tensors saved for them: no address was counted for two tensors.
+        outputs = model(to_inputs(EncodedDocuments(bags, words if input_spec.length else None, image)))
+    # The outputs keep the saved tensors alive up to here, so no address was counted for two tensors.
     assert outputs.requires_grad
     return sum(saved.values()) / 2**20
 
@@ -99,7 +99,7 @@ def overhead_mb(spark: SparkSession) -> int:
 
 
 def megabytes(size: str) -> int:
-    """A size as Spark's settings write it, in MiB, which is also its unit if it names none."""
+    """A size in the syntax of Spark's settings, in MiB, which is also the default unit."""
     match = re.fullmatch(r"(\d+)([kmgt]?)b?", size.strip().lower())
     assert match, size
     return int(int(match[1]) * MEBIBYTES[match[2] or "m"])

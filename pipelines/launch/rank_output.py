@@ -1,4 +1,4 @@
-"""What ranks print: their progress becomes one live line, all else passes through to standard error."""
+"""The output of ranks: their progress becomes one live line, anything else is passed on to standard error."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ class RankOutput:
     """A stand-in for standard error, to which TorchDistributor's log server writes the ranks' lines.
 
     Attributes:
-        last_received: when something last came from a rank (`time.monotonic`); None before the first time.
+        last_received: when a rank last sent anything (`time.monotonic`); None before the first time.
     """
 
     def __init__(self, label: str, stream: TextIO) -> None:
@@ -24,7 +24,7 @@ class RankOutput:
         self.last_received: float | None = None
 
     def write(self, text: str) -> int:
-        """Take a piece of text; whole lines of it are shown."""
+        """Take a piece of text, and show the lines that are complete."""
         self.last_received = time.monotonic()
         self.incomplete_line += text
         while "\n" in self.incomplete_line:

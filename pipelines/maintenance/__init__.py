@@ -1,1 +1,1 @@
-"""Fewer and larger files, and no unused ones."""
+"""Maintenance of tables: merging small files and removing unused ones."""

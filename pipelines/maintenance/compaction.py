@@ -1,7 +1,7 @@
-"""Puts many small files of a table together into a few: workers read some and write their rows as one.
+"""Merges the small files of a table into few large ones, in Spark's workers.
 
-That is done once there are at least `FEWEST` small ones, so that a row is rewritten a few times while a table grows,
-not each time that something comes in.
+This happens only when there are at least `FEWEST` small files, so that a row is rewritten a few times while a table
+grows, and not with every batch.
 """
 
 import json
@@ -24,13 +24,13 @@ from pipelines.lakehouse.tables import DeltaTable
 from pipelines.tracking.run_identity import snapshot_of
 from pipelines.tracking.run_log import RunLog
 
-LARGE = 16 << 20  # bytes of a file that small ones make: five times as much in a worker's memory
+LARGE = 16 << 20  # bytes of a merged file; about five times as much in a worker's memory
 SMALL = LARGE // 4
 FEWEST = 4
 
 
 def compact_table(dataset: Dataset, table: DeltaTable) -> bool:
-    """Compact a table with at most one commit; False if there was nothing to do. The data set's lock is held."""
+    """Compact a table in at most one commit; False if there was nothing to do. The caller holds the tables' lock."""
     current = table.data_files()
     if table.schema is VOCABULARY:
         return merge_counts(dataset, current)
@@ -45,7 +45,7 @@ def compact_table(dataset: Dataset, table: DeltaTable) -> bool:
 
 
 def pack_small_files(current: list[DataFile]) -> list[list[DataFile]]:
-    """Which small files become one: neighbours by key, `FEWEST` or more, up to about `LARGE` bytes."""
+    """The groups of small files to merge: neighbours by key, `FEWEST` or more, up to about `LARGE` bytes."""
     packs: list[list[DataFile]] = [[]]
     for file in (file for file in current if file.size < SMALL):
         if sum(other.size for other in packs[-1]) + file.size > LARGE:
@@ -81,12 +81,12 @@ def sort_features(features: pa.Table) -> pa.Table:
 
 
 def keep_order(rows: pa.Table) -> pa.Table:
-    """Rows of any other table: the files come in the order of their keys already."""
+    """Rows of any other table, as they are: their files are already in the order of their keys."""
     return rows
 
 
 def merge_counts(dataset: Dataset, current: list[DataFile]) -> bool:
-    """Merge the vocabulary's rows between two snapshots in use into one row a term; False if that changes little."""
+    """Merge the vocabulary's rows between two snapshots in use into one row per term; False if not worth it."""
     table = dataset.vocabulary
     batches = {batch for rows in table.scan(["batch"]) for batch in pc.unique(rows["batch"]).to_pylist()}
     used = sorted(snapshots_in_use(dataset))
@@ -110,10 +110,12 @@ def merge_counts(dataset: Dataset, current: list[DataFile]) -> bool:
 def snapshots_in_use(dataset: Dataset) -> set[int]:
     """The snapshots whose vocabulary may be asked for again: the newest, and those of runs, finished or not.
 
-    All of them, while a run is under way that has not noted its snapshot yet.
+    All snapshots, while a run is under way that has not recorded its snapshot yet.
     """
     published = dataset.snapshots.rows()["batch"].to_pylist()
-    under_way = set(locks.held_runs(dataset.session, dataset.folder))  # first: what they note meanwhile is seen then
+    under_way = set(
+        locks.held_runs(dataset.session, dataset.folder)
+    )  # read first, so that a snapshot recorded meanwhile is seen below
     used = {max(published, default=0)}
     noted = set()
     for run in files.names(dataset.bundles_folder):

@@ -1,4 +1,4 @@
-"""What `maintain` does with a data set: fewer and larger files, then no unused ones. The rows stay."""
+"""The work of `maintain`: merges small files, then removes unused ones. The rows stay the same."""
 
 import time
 
@@ -14,7 +14,7 @@ from pipelines.tracking.run_log import new_run
 
 
 def maintain_tables(dataset: Dataset, retention_hours: float) -> MaintenanceReport:
-    """Compact the tables of a data set and its feature set, then remove unused files. The data set's lock is held.
+    """Compact the tables of a data set and its feature set, then remove unused files. The caller holds their lock.
 
     Raises:
         UserError: the data set has no tables.
@@ -22,7 +22,7 @@ def maintain_tables(dataset: Dataset, retention_hours: float) -> MaintenanceRepo
     began = time.monotonic()
     tables = [table for schema in schemas.ALL if (table := dataset.table(schema)).exists]
     if not tables:
-        raise UserError(f"{dataset.folder} has no tables: name the lake= and the dataset= to maintain")
+        raise UserError(f"{dataset.folder} has no tables: check lake= and dataset=")
     before = {table.schema.name: measure(table) for table in tables}
     with spark_progress(dataset.session, "maintain: compacting"):
         compacted = [table.schema.name for table in tables if compact_table(dataset, table)]

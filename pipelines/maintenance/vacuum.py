@@ -1,4 +1,4 @@
-"""Removes files below a table's folder that are no longer, or never were, part of it and that nobody can be reading."""
+"""Removes files in a table's folder that are not, or no longer, part of the table and that nobody can be reading."""
 
 import json
 import time
@@ -15,8 +15,8 @@ from pipelines.lakehouse.tables import DeltaTable
 from pipelines.tracking.reports import RemovedFiles
 
 HOUR_MS = 3_600_000
-YOUNG_MS = HOUR_MS  # a file that no commit names may be about to be committed
-CLOCK_SKEW_MS = HOUR_MS // 6  # by which machines' clocks may differ
+YOUNG_MS = HOUR_MS  # a younger file that no commit names may still be committed
+CLOCK_SKEW_MS = HOUR_MS // 6  # how far machines' clocks may differ
 LOG_FOLDER = "_delta_log/"
 
 
@@ -30,9 +30,9 @@ class StoredFile:
 
 
 def remove_unused_files(dataset: Dataset, tables: list[DeltaTable], retention_hours: float) -> RemovedFiles:
-    """Remove what was replaced longer ago than the retention, and what killed jobs left.
+    """Remove files that were replaced longer ago than the retention, and those that killed jobs left behind.
 
-    A run under way keeps every file that was part of a table when it began. The data set's lock is held, so that no
+    A run under way keeps every file that was part of a table when it began. The caller holds the data set's lock, so no
     stage is writing.
     """
     now = int(time.time() * 1000)
@@ -50,13 +50,15 @@ def remove_unused_files(dataset: Dataset, tables: list[DeltaTable], retention_ho
 
 def unused_files(table: DeltaTable, horizon: int, now: int) -> Iterator[StoredFile]:
     """The files of a table's folder to remove; `horizon` and `now` in milliseconds since 1970."""
-    stored = list(list_below(table.path))  # before the log is read: what is committed later is not among them
+    stored = list(
+        list_below(table.path)
+    )  # listed before the log is read, so that no later commit's files are among them
     live = {file.name for file in table.data_files()}
     replaced = replacement_times(table.log, stored, horizon)
     for file in stored:
         if file.name in live or (file.name.startswith(LOG_FOLDER) and not is_temporary(file.name)):
             continue
-        # The log tells when a file was replaced; of a file that it does not name, only the file's own age is known.
+        # The log says when a file was replaced. Of a file that it does not name, only the file's own age is known.
         if file.name in replaced:
             since, limit = replaced[file.name], horizon
         else:
@@ -73,7 +75,7 @@ def list_below(folder: str) -> Iterator[StoredFile]:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file was to be renamed when it was complete."""
+    """Whether a file is one that would have been renamed once it was complete."""
     last = name.rpartition("/")[2]
     return last.startswith(".") and last.endswith(".tmp")
 

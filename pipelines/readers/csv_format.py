@@ -68,7 +68,7 @@ def _to_row(fields: list[str], positions: dict[str, int], width: int, raw: bytes
 
 
 class _RecordLines:
-    """The lines of a file for a CSV reader; it keeps those of the record that is being read."""
+    """The lines of a file for a CSV reader; it keeps those of the current record."""
 
     def __init__(self, lines: TextIO, limit: int) -> None:
         """A record whose line is longer than 2 · `limit` characters is too large."""

@@ -1,4 +1,4 @@
-"""The file formats of a source's files, by the name that `source.format` gives.
+"""The file formats, by their names in `source.format`.
 
 A format reads one file in bounded memory and yields a `Row` for each of the file's rows. A fault of one row is that
 row's `reason`; a fault of the whole file is raised as `BrokenFile` or `UnknownColumn`.

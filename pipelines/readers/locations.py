@@ -1,4 +1,4 @@
-"""Where files lie that users do not bring themselves: in the repository's data folder and in installed packages."""
+"""The places of data sets that are not the user's own: the repository's data folder and installed packages."""
 
 import importlib.util
 import os

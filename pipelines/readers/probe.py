@@ -1,4 +1,4 @@
-"""Which files of a source are new, and whether each can be read: asked before a batch of them is planned."""
+"""Finds a source's new files, and whether each can be read, before a batch of them is planned."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -25,15 +25,15 @@ PROBE = pa.schema(
         "digest": pa.string(),  # of the file's bytes
         "problem": pa.string(),  # why the file as a whole is rejected, or null
         "has_rows": pa.bool_(),
-        "unknown_column": pa.string(),  # what is said of a column that the file lacks, or null
+        "unknown_column": pa.string(),  # the message about a column that the file lacks, or null
     }
 )
-JSON_SAMPLE = 1000  # rows: a column that none of them has is taken to be unknown
+JSON_SAMPLE = 1000  # rows: a column that is in none of them counts as unknown
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What was found in one file: a row of `PROBE`."""
+    """The result for one file: a row of `PROBE`."""
 
     path: str
     digest: str
@@ -98,7 +98,7 @@ def _probe_files(spark: SparkSession, files: pa.Table, source: Source, options: 
 
 
 def _probe_file(path: str, read_rows: Callable[[str, Any], Iterator[Row]], options: SourceOptions) -> Probe:
-    """Read a file once for its digest and for damage, and its first rows."""
+    """Read a file for its digest and to find damage, and then its first rows."""
     file_format = getattr(options, "format", "")
     digest = sha256(path)
     try:

@@ -51,7 +51,7 @@ def to_documents(rows: Iterable[Row], name: str, rules: RowRules) -> Iterator[Do
     """A document for each row of the file `name`.
 
     A row without an id gets one: the SHA-256 of the file's name and the document's content. Within a published test
-    split equal documents are all kept, so the number of the occurrence is hashed too from the second one on.
+    split equal documents are all kept, so from the second occurrence on its number is hashed, too.
     """
     occurrences: Counter[str] = Counter()
     for row in rows:
@@ -79,7 +79,7 @@ def sha256(content: bytes) -> str:
 
 
 def _identifying_bytes(row: Row) -> bytes:
-    """What tells a rejected row from others."""
+    """The bytes that identify a rejected row."""
     raw = row.content if row.raw is None else row.raw
     return repr(row.values).encode("utf-8", "surrogatepass") if raw is None else raw
 
@@ -109,7 +109,7 @@ def _text_problem(text: object, rules: RowRules) -> str | None:
         return "not valid text in the encoding given"
     if size > rules.max_bytes:
         return f"over source.max_bytes={rules.max_bytes}"
-    # The first character mostly suffices to know that normalisation leaves something.
+    # Mostly the first character shows that normalisation leaves something.
     first = text[:100].lstrip()[:1]
     if not (first and first.isprintable()) and not normalise_text(text):
         return "no text"
@@ -117,7 +117,7 @@ def _text_problem(text: object, rules: RowRules) -> str | None:
 
 
 def _annotation_problem(row: Row, labels: list[str], target: float | None, rules: RowRules) -> str | None:
-    """What is wrong with a row's label, target or split."""
+    """Why a row is rejected for its label, target or split; None if it is not."""
     if rules.needs_label and not labels:
         return "no label"
     if rules.needs_target and target is None:
@@ -144,7 +144,7 @@ def _parse_number(value: object) -> float | None:
     """A finite number; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
-    if isinstance(value, str) and (not value.isascii() or "_" in value):  # Python alone reads `1_000` as a number
+    if isinstance(value, str) and (not value.isascii() or "_" in value):  # only Python reads `1_000` as a number
         return None
     try:
         number = float(value)

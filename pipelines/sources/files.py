@@ -27,15 +27,17 @@ class Options:
     path: str = setting(
         MISSING, "File, folder (all files below it) or glob; local, file: or hdfs:.", example="/data/in"
     )
-    format: str = setting("text", "Format: text (one document a file), csv, json (an object a line), parquet or delta.")
+    format: str = setting(
+        "text", "Format: text (a document per file), csv, json (an object per line), parquet or delta."
+    )
     text: str = setting("text", "Column of the text.")
     label: str | None = setting(
         None, "Column of the label; with format=text it is the folder's name, unless source.label= is empty."
     )
-    id: str | None = setting(None, "Column of an id that names the document for ever.")
+    id: str | None = setting(None, "Column of an id that identifies the document permanently.")
     split: str | None = setting(None, "Column of a published split: train, validation or test.")
     target: str | None = setting(None, "Column of a number to predict, for regression.")
-    label_separator: str | None = setting(None, "Text between a document's labels, where it has several.")
+    label_separator: str | None = setting(None, "Text between the labels of a document that has several.")
     encoding: str = setting("utf-8", "Character encoding of text, CSV and JSON files.")
     max_bytes: int = setting(10_000_000, "Largest document in bytes; a longer one goes to quarantine.")
     separator: str = setting(",", "Character between the fields of a CSV file; \\t is a tab.")
@@ -59,7 +61,7 @@ class Options:
                 "source.separator must be one character (\\t for a tab) and neither a quote nor a line break"
             )
         try:
-            " ".encode(self.encoding)  # a codec that is no text encoding is found, but refuses
+            " ".encode(self.encoding)  # a codec that is not a text encoding raises LookupError, too
         except LookupError as error:
             raise ValueError(f"source.encoding must be an encoding that Python knows, not {self.encoding}") from error
         object.__setattr__(self, "separator", self.separator.replace("\\t", "\t"))

@@ -21,13 +21,13 @@ class Options:
     path: str = setting(str(DATA / "newsgroups"), "Folder where `make data` put train.tab and test.tab.")
     classes: list[str] = setting(
         [],
-        "Classes that alone are read, and split by split.*; empty for all of them, split as published.",
+        "The only classes to read, split by split.*; empty reads all of them, split as published.",
         example="[alt.atheism,soc.religion.christian]",
     )
 
     @property
     def dataset(self) -> str:
-        """A data set's default name: some classes make one of their own."""
+        """The data set's default name; a selection of classes gets one of its own."""
         if not self.classes:
             return "newsgroups"
         return f"newsgroups-{hashlib.sha256(','.join(sorted(self.classes)).encode()).hexdigest()[:8]}"

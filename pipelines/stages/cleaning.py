@@ -1,4 +1,4 @@
-"""From bronze to silver: normalised text, exact duplicates dropped, every document in a split."""
+"""From bronze to silver: normalises text, drops exact duplicates, and assigns each document to a split."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -20,15 +20,15 @@ from pipelines.lakehouse.splits import Split
 from pipelines.text.normalisation import normalise_array
 
 SPLIT_PROPERTY = "textmill.split"
-BRONZE = ["id", "text", "content", "labels", "target", "split", "digest"]  # what silver takes of a document
-OLDER = ("batch", "id", "labels", "split", "published", "digest")  # what is compared of documents cleaned earlier
-# A worker's output: a file that it wrote, or how many texts of a bronze file have two labels.
+BRONZE = ["id", "text", "content", "labels", "target", "split", "digest"]  # the columns that silver takes over
+OLDER = ("batch", "id", "labels", "split", "published", "digest")  # columns compared with earlier documents
+# A worker's output: a file that it wrote, or the number of texts of a bronze file that have two labels.
 CLEANED = pa.schema({"file": pa.string(), "two_labels": pa.int64()})
 
 
 @dataclass(frozen=True)
 class Cleaning:
-    """The batches that were cleaned, and how many of their texts have two labels or more."""
+    """The batches that were cleaned, and the number of their texts with two labels or more."""
 
     batches: list[int]
     two_labels: int
@@ -45,22 +45,22 @@ def clean_new_batches(dataset: Dataset, split: Split) -> Cleaning:
 
 
 def check_split(dataset: Dataset, split: Split) -> None:
-    """Refuse to mix two divisions in one data set.
+    """Refuse to split one data set in two ways.
 
     Raises:
-        UserError: the data set was divided with other settings.
+        UserError: the data set was divided with other `split.*` settings.
     """
     settings = json.loads(dataset.clean_documents.properties().get(SPLIT_PROPERTY, "null"))
     if settings and settings != asdict(split):
-        given = " ".join(f"split.{key}={value}" for key, value in settings.items())
-        raise UserError(f"the data set '{dataset.name}' was divided with {given}: give the same, or another dataset=")
+        recorded = " ".join(f"split.{key}={value}" for key, value in settings.items())
+        raise UserError(f"the data set '{dataset.name}' was divided with {recorded}: give these, or another dataset=")
 
 
 def clean_batch(dataset: Dataset, batch: int, split: Split) -> int:
-    """Clean one batch and append it; how many of its texts have two labels or more.
+    """Clean one batch and append it; returns the number of its texts with two labels or more.
 
-    Spark finds the duplicates by the columns that decide, without the text: bronze has its digest. Workers then read
-    each file of bronze and write the documents that stay.
+    Spark finds duplicates without reading texts, by the digests in bronze. Workers then read each file of bronze and
+    write the documents that are kept.
     """
     properties = {SPLIT_PROPERTY: json.dumps(asdict(split), sort_keys=True)}
     paths = {path.rsplit("/", 1)[-1]: path for path in dataset.raw_documents.paths(batch, batch)}
@@ -72,7 +72,7 @@ def clean_batch(dataset: Dataset, batch: int, split: Split) -> int:
         older = dataset.clean_documents.read(last=batch - 1).select(*OLDER)
         same_text = older.join(rows.select("digest"), "digest", "left_semi")
         rows = rows.unionByName(same_text, allowMissingColumns=True)
-    # The number of partitions is given, or Spark would let one task do all of so few rows.
+    # Without a number of partitions, Spark would put so few rows into one task.
     decisions = decide_by_file(rows, batch).repartition(num_tasks(dataset.session, len(paths)), "name")
     worker = clean_files(split, dataset.clean_documents.write_target(), batch, paths)
     output = decisions.mapInArrow(worker, from_arrow_schema(CLEANED)).collect()
@@ -82,7 +82,7 @@ def clean_batch(dataset: Dataset, batch: int, split: Split) -> int:
 
 
 def deciding_columns(documents: DataFrame) -> DataFrame:
-    """What decides about a document of bronze, and where it lies: its file's name and its position in the file."""
+    """The columns that decide whether a document of bronze is kept, and its file's name and position in that file."""
     return documents.select(
         F.col("_metadata.file_name").alias("name"),
         F.col("_metadata.row_index").alias("position"),
@@ -92,19 +92,19 @@ def deciding_columns(documents: DataFrame) -> DataFrame:
 
 
 def decide_by_file(rows: DataFrame, batch: int) -> DataFrame:
-    """For each file of the batch: the positions of its duplicates, and how many of its texts have two labels."""
-    ours = rank_equal_texts(rows, batch).where(F.col("batch") == batch)
-    return ours.groupBy("name").agg(
+    """For each file of the batch, the positions of its duplicates and the number of its texts with two labels."""
+    of_batch = rank_equal_texts(rows, batch).where(F.col("batch") == batch)
+    return of_batch.groupBy("name").agg(
         F.collect_list(F.when(~survives(), F.col("position"))).alias("dropped"),
         F.count_if("two_labels").alias("two_labels"),
     )
 
 
 def rank_equal_texts(rows: DataFrame, batch: int) -> DataFrame:
-    """Where each row stands among the rows with its text, older documents included, by (batch, id).
+    """The rank of each row among all rows with its text, older documents included, in the order of (batch, id).
 
-    `first_of_id`: no row before it has its id. `two_labels`: its text has two labels or more; true only in the last row
-    of such a text, which always belongs to the batch.
+    `first_of_id`: no row before it has its id. `two_labels`: the text has two labels or more; true only for the last
+    row of such a text, which always belongs to the batch.
     """
     tested = F.col("published") & (F.col("split") == "test")
     text = Window.partitionBy("digest")
@@ -124,17 +124,17 @@ def rank_equal_texts(rows: DataFrame, batch: int) -> DataFrame:
 
 
 def survives() -> Column:
-    """Whether a row of `rank_equal_texts` stays: of equal texts the first does.
+    """Whether a row of `rank_equal_texts` is kept: the first of several equal texts is.
 
-    A published test document is dropped only if its id came before, so that published figures stay comparable; a text
-    of a published test split is dropped from every other split.
+    A published test document is dropped only if its id occurred before, so that results stay comparable with published
+    ones; a text of a published test split is dropped from every other split.
     """
-    alone = (F.col("nth_text") == 1) & ~F.col("text_is_tested")
-    return F.when(F.col("tested"), F.col("first_of_id")).otherwise(alone)
+    first_untested = (F.col("nth_text") == 1) & ~F.col("text_is_tested")
+    return F.when(F.col("tested"), F.col("first_of_id")).otherwise(first_untested)
 
 
 def clean_files(split: Split, target: WriteTarget, batch: int, paths: dict[str, str]) -> Worker:
-    """A worker: rows of `decide_by_file` -> `CLEANED`; `paths` maps the names of bronze's files to where they lie."""
+    """A worker: rows of `decide_by_file` -> `CLEANED`; `paths` maps the names of bronze's files to their paths."""
 
     def work(files: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         writer = TableWriter(target)
@@ -153,7 +153,7 @@ def _output(written: Iterable[WrittenFile]) -> Iterator[pa.RecordBatch]:
 
 
 def clean_documents(documents: pa.RecordBatch, split: Split) -> pa.Table:
-    """Documents with normalised texts, each in a split."""
+    """Documents with normalised texts, each assigned to a split."""
     splits = [
         published or split.draw(digest)
         for published, digest in zip(documents["split"].to_pylist(), documents["digest"].to_pylist(), strict=True)

@@ -1,4 +1,4 @@
-"""What a comparison measures of finished trainings: their scores, their speed, and which differences matter."""
+"""What a comparison measures: the scores and the speed of finished trainings, and which differences are significant."""
 
 import itertools
 import math
@@ -23,7 +23,7 @@ from pipelines.lakehouse.dataset import Dataset, Snapshot
 from pipelines.lakehouse.parquet_scan import read_rows
 from pipelines.tracking.reports import TrainingReport
 
-LEVEL = 0.05  # of significance: below it a difference is called more than chance
+LEVEL = 0.05  # of significance: a lower p is called more than chance
 SAMPLE = 2000  # test documents whose scoring is timed
 BUNDLE_FILES = (weights.FILE, vocabulary.FILE, manifest.FILE)
 
@@ -40,7 +40,7 @@ def training_row(
     """One training's row of the comparison.
 
     Raises:
-        UserError: there is no test document.
+        UserError: there are no labelled test documents.
     """
     assert report.run
     assert report.metrics
@@ -67,7 +67,7 @@ def training_row(
 
 
 def scored_per_second(dataset: Dataset, snapshot: Snapshot, bundle: Bundle | Ensemble) -> float:
-    """Test documents a second that a bundle scores in one process, from decoded rows; the better of two passes."""
+    """Test documents per second that a bundle scores in one process, from decoded rows; the faster of two passes."""
     columns = ["split", *columns_for(bundle.input_spec)]
     for path in dataset.features.paths(last=snapshot.batch):
         for rows in read_rows(path, columns, last=snapshot.batch):
@@ -84,7 +84,7 @@ def _seconds_to_score(bundle: Bundle | Ensemble, tests: Any) -> float:
 
 
 def compare_pairs(dataset: Dataset, snapshot: Snapshot, rows: Sequence[TrainingRow]) -> list[Difference]:
-    """Each pair of models by their first seed: how many test documents only one of them has right, and McNemar's p."""
+    """Each pair of models by their first seed: how many test documents only one of them gets right, and McNemar's p."""
     correct = {row.model: correct_ids(dataset, snapshot, row.run) for row in rows if row.seed == 0}
     pairs = []
     for one, other in itertools.combinations(correct, 2):
@@ -94,17 +94,17 @@ def compare_pairs(dataset: Dataset, snapshot: Snapshot, rows: Sequence[TrainingR
 
 
 def holm_correction(pairs: Sequence[Difference]) -> list[Difference]:
-    """The pairs, of which those that differ by more than chance are marked (Holm, 1979), in the same order."""
-    marked = set()
+    """The same pairs, those marked that differ by more than chance (Holm, 1979)."""
+    significant = set()
     for rank, index in enumerate(sorted(range(len(pairs)), key=lambda index: pairs[index].p)):
         if pairs[index].p * (len(pairs) - rank) >= LEVEL:
             break
-        marked.add(index)
-    return [replace(pair, more_than_chance=index in marked) for index, pair in enumerate(pairs)]
+        significant.add(index)
+    return [replace(pair, more_than_chance=index in significant) for index, pair in enumerate(pairs)]
 
 
 def correct_ids(dataset: Dataset, snapshot: Snapshot, run: str) -> set[str]:
-    """The ids of the test documents that a run has right."""
+    """The ids of the test documents that a run predicts right."""
     ids: set[str] = set()
     columns = ["id", "labels", "predicted", "predicted_labels"]
     for rows in predictions(dataset, run, snapshot.batch, columns):

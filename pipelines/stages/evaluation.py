@@ -1,4 +1,4 @@
-"""A bundle on a snapshot's test split: predictions go to a table, and exact metrics come from that table."""
+"""A bundle's predictions for a snapshot's test split, and exact metrics computed from the table that holds them."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ class EvaluatedBundle:
 
 
 def name_bundle(dataset: Dataset, folder: str, manifest: Manifest) -> str:
-    """A bundle's name in this data set: its run's if it was trained here, else with a digest of its manifest."""
+    """A bundle's name in this data set: that of its run if it was trained here, else one with its manifest's digest."""
     parent, _, name = folder.rpartition("/")
     if parent == dataset.bundles_folder:
         return name
@@ -38,15 +38,15 @@ def name_bundle(dataset: Dataset, folder: str, manifest: Manifest) -> str:
 
 
 def is_evaluated(dataset: Dataset, run: str, snapshot: Snapshot) -> bool:
-    """Whether a bundle's predictions for a snapshot are in the table."""
+    """Whether the table has a bundle's predictions for a snapshot."""
     return dataset.predictions.last_batch(f"{run}/{snapshot.batch}") > 0
 
 
 def evaluate_bundle(dataset: Dataset, bundle: EvaluatedBundle, snapshot: Snapshot) -> Evaluation | None:
-    """Predict a snapshot's labelled test documents (or those with a target) into `predictions`, unless that is done.
+    """Predict a snapshot's labelled test documents (or those with a target) into `predictions`, unless they are there.
 
     Returns:
-        The metrics; None if there is no such document.
+        The metrics; None if there are no such documents.
     """
     if not is_evaluated(dataset, bundle.run, snapshot):
         with spark_progress(dataset.session, "evaluate: test documents"):
@@ -65,9 +65,9 @@ def predict_files(bundle: EvaluatedBundle, snapshot: int, paths: list[str], colu
 
     def work(indices: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model = bundle_scoring.cached_bundle(folder, models)
-        wanted = ["id", "split", "labels", "target", *columns_for(model.input_spec)]
+        columns_read = ["id", "split", "labels", "target", *columns_for(model.input_spec)]
         for path in assigned_paths(indices, paths):
-            for rows in read_rows(path, wanted, last=snapshot):
+            for rows in read_rows(path, columns_read, last=snapshot):
                 labelled = pc.greater(pc.list_value_length(rows["labels"]), 0)
                 known = pc.is_valid(rows["target"]) if model.kind == "target" else labelled
                 if model.input_spec.image:
@@ -75,8 +75,8 @@ def predict_files(bundle: EvaluatedBundle, snapshot: int, paths: list[str], colu
                 tests = rows.filter(pc.and_(known, pc.equal(rows["split"], "test")))
                 identity = [pa.scalar(run), pa.scalar(snapshot, pa.int64())]
                 repeated = [pa.repeat(value, tests.num_rows) for value in identity]
-                given = [tests[name] for name in ("id", "labels", "target")]
+                truth = [tests[name] for name in ("id", "labels", "target")]
                 answers = bundle_scoring.answer(model, stored_documents(tests)).columns
-                yield pa.RecordBatch.from_arrays([*repeated, *given, *answers], schema=columns)
+                yield pa.RecordBatch.from_arrays([*repeated, *truth, *answers], schema=columns)
 
     return work

@@ -1,4 +1,4 @@
-"""From silver to gold: one pass tokenizes each text; features, vocabulary and a snapshot follow."""
+"""From silver to gold: tokenizes each text once, and writes features, vocabulary and a snapshot."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,18 +18,18 @@ from pipelines.lakehouse.parquet_writer import TableWriter, Worker, WriteTarget,
 from pipelines.text import tokenizer
 
 SILVER = ("id", "text", "content", "split", "labels", "target")
-RUN_BYTES = 32 << 20  # of documents that are sorted together: a file of features, some twice as large in memory
-SLICE_BYTES = 4 << 20  # of text that is tokenized at a time: bounds a worker's memory, whatever the documents' sizes
-PARTIAL_ROWS = 1_000_000  # of vocabulary that a task keeps before it sums them
+RUN_BYTES = 32 << 20  # of documents that are sorted together into a file of features; about twice as much in memory
+SLICE_BYTES = 4 << 20  # of text that is tokenized at once: bounds a worker's memory, whatever the documents' sizes
+PARTIAL_ROWS = 1_000_000  # of vocabulary that a task collects before it sums them
 
-# A worker's output, so that text is tokenized once: the files of documents that it wrote, and rows of vocabulary.
+# A worker's output: files of features that it wrote, and rows of vocabulary. Both come from one pass over the text.
 TOKENIZED = pa.schema(
     {"file": pa.string(), "term": pa.string(), "id": pa.int64(), "df": pa.int64(), "count": pa.int64()},
 )
 
 
 def featurize_new_batches(dataset: Dataset, options: tokenizer.Options) -> list[int]:
-    """Bring the feature set up to date with silver, batch by batch; the batches that were featurized."""
+    """Bring the feature set up to date with silver, batch by batch; returns the batches that were featurized."""
     batches = list(range(1 + dataset.snapshots.last_batch(), 1 + dataset.clean_documents.last_batch()))
     for batch in batches:
         with spark_progress(dataset.session, f"featurize: batch {batch}"):
@@ -38,7 +38,7 @@ def featurize_new_batches(dataset: Dataset, options: tokenizer.Options) -> list[
 
 
 def featurize_batch(dataset: Dataset, batch: int, options: tokenizer.Options) -> None:
-    """Featurize one batch in one job: features, vocabulary, and last the snapshot that publishes both."""
+    """Featurize one batch in one Spark job: features, vocabulary, and finally the snapshot that publishes both."""
     features, vocabulary = dataset.features.write_target(), dataset.vocabulary.write_target(order=("term",))
     paths = dataset.clean_documents.paths(batch, batch)
     written: list[WrittenFile] = []
@@ -53,7 +53,7 @@ def featurize_batch(dataset: Dataset, batch: int, options: tokenizer.Options) ->
 
 
 def snapshot_row(dataset: Dataset, batch: int, written: Sequence[WrittenFile]) -> dict[str, object]:
-    """The row of `SNAPSHOTS` that publishes everything up to a batch: the state before, and what is new."""
+    """The row of `SNAPSHOTS` that publishes everything up to a batch: the previous snapshot plus the new files."""
     before = dataset.published(batch - 1)
     new = [file for file in written if file.table == dataset.features.schema.name]
     labels = {label for file in new for label in file.labels} | set(before.labels if before else ())
@@ -95,7 +95,7 @@ def tokenize_files(options: tokenizer.Options, target: WriteTarget, batch: int, 
 def sort_in_runs(documents: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Documents with their `key`, sorted by it and by `id` within a run of `RUN_BYTES`, test documents last.
 
-    They are sorted while they are texts: rows of lists take longer.
+    They are sorted before tokenization, because sorting rows of lists takes longer.
     """
     pending: list[pa.RecordBatch] = []
     for rows in documents:
@@ -122,7 +122,7 @@ def learnable_labels(documents: pa.RecordBatch) -> tuple[str, ...]:
 
 
 def write_vocabulary(target: WriteTarget, batch: int) -> Worker:
-    """A worker: summed rows of `TOKENIZED` -> `WRITTEN`; terms are written, names of files are passed on."""
+    """A worker: summed rows of `TOKENIZED` -> `WRITTEN`; terms are written, and files of features are passed on."""
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         writer = TableWriter(target)
@@ -164,7 +164,7 @@ def _feature_rows(documents: pa.RecordBatch, tokens: tokenizer.TokenizedBatch, b
 
 
 def _vocabulary_rows(tokens: tokenizer.TokenizedBatch, is_train: Any) -> pa.Table:
-    """Each term's train documents and its occurrences in them; terms of other splits stand with zeros."""
+    """For each term the number of its train documents and of its occurrences there; 0 if only other splits have it."""
     counted = np.repeat(is_train, np.diff(tokens.offsets))
     indices, size = tokens.indices[counted], len(tokens.term_ids)
     df = np.bincount(indices, minlength=size)
@@ -184,7 +184,7 @@ def _file_rows(written: Iterable[WrittenFile], labels: tuple[str, ...]) -> Itera
 
 
 def _pad_columns(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """A table as record batches of `TOKENIZED`, null in the columns that it lacks."""
+    """A table as record batches of `TOKENIZED`, with nulls for the columns that it lacks."""
     columns = [
         table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
         for field in TOKENIZED

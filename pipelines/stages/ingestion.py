@@ -1,4 +1,4 @@
-"""From a source's files to bronze: plans a batch of what is new, then takes it, each file once."""
+"""From a source's files to bronze: plans a batch of the new files, then takes each of them once."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -23,10 +23,10 @@ from pipelines.sources import load_source
 
 @dataclass(frozen=True)
 class ConfiguredSource:
-    """Where text comes from: the name of a module of `pipelines.sources`, and its `Options`."""
+    """A source with its settings: the name of a module of `pipelines.sources`, and that module's `Options`."""
 
     name: str
-    options: Any  # a dataclass of the module's own type
+    options: Any  # the module's `Options`
 
     @property
     def module(self) -> Source:
@@ -35,9 +35,9 @@ class ConfiguredSource:
 
 
 def ingest_new_files(dataset: Dataset, source: ConfiguredSource) -> list[int]:
-    """Take what the source has and the data set has not; the batches that were taken.
+    """Take the source's files that the data set does not have yet; returns the batches that were taken.
 
-    Batches that an earlier run planned and did not live to take come first.
+    Batches that an earlier job planned but did not take come first.
 
     Raises:
         UserError: there is nothing at the source's path, it is empty, or a column is unknown; nothing is written then.
@@ -55,7 +55,7 @@ def ingest_new_files(dataset: Dataset, source: ConfiguredSource) -> list[int]:
 
 
 def plan_batch(dataset: Dataset, source: ConfiguredSource, batch: int) -> bool:
-    """Record which files batch `batch` takes; False, and nothing recorded, if there is nothing new."""
+    """Record which files batch `batch` takes; False if no file is new, and then nothing is recorded."""
     known = dataset.batches.rows().select(["path", "size", "modified", "digest"]) if batch > 1 else None
     new = probe_new_files(dataset.session, source.module, source.options, known)
     if not new.num_rows:
@@ -67,7 +67,7 @@ def plan_batch(dataset: Dataset, source: ConfiguredSource, batch: int) -> bool:
 
 
 def take_batch(dataset: Dataset, batch: int) -> None:
-    """Write a planned batch: what was rejected, then the documents, whose commit says that the batch is taken."""
+    """Write a planned batch: first what was rejected, then the documents, whose commit marks the batch as taken."""
     planned = dataset.batches.rows(batch, batch)
     readable = planned.filter(pc.is_null(planned["problem"])).select(["path", "name"])
     documents, quarantine = dataset.raw_documents.write_target(), dataset.quarantine.write_target()
@@ -79,7 +79,7 @@ def take_batch(dataset: Dataset, batch: int) -> None:
             rows = broken.append_column("row", pa.nulls(broken.num_rows, pa.int64()))
             rows = rows.append_column("reason", broken["problem"])
             written.append(parquet_writer.write_file(quarantine, f"{quarantine.token}-files.parquet", rows))
-        # Readers look for the table even if nothing was rejected.
+        # The table must exist even if nothing was rejected, because readers look for it.
         if any(file.table == quarantine.table for file in written) or not dataset.quarantine.exists:
             dataset.quarantine.commit(batch, written)
         dataset.raw_documents.commit(batch, written)
@@ -88,7 +88,7 @@ def take_batch(dataset: Dataset, batch: int) -> None:
 def _read_files(
     dataset: Dataset, planned: pa.Table, readable: pa.Table, batch: int, worker: Worker
 ) -> list[WrittenFile]:
-    """Read a batch's readable files through `worker`; the files that it wrote."""
+    """Read a batch's readable files through `worker`; returns the files that it wrote."""
     session, module = dataset.session, load_source(planned["source"][0].as_py())
     options = module.Options(**json.loads(planned["settings"][0].as_py()))
     plan = session.createDataFrame(readable).repartition(num_tasks(session, readable.num_rows))
@@ -96,13 +96,13 @@ def _read_files(
         return parquet_writer.collect_written(
             module.read_documents(session, plan, options, WorkerStep(worker, WRITTEN))
         )
-    # Whether an id is known can only be told of all rows together.
+    # Finding ids that are known with another text needs all rows together.
     rows = module.read_documents(session, plan, options, PASS_THROUGH)
     return parquet_writer.run_writers(reject_conflicts(rows, dataset.raw_documents.read(last=batch - 1)), worker)
 
 
 def split_rows(documents: WriteTarget, quarantine: WriteTarget, batch: int) -> Worker:
-    """A worker: `RAW_DOCUMENT` -> `WRITTEN`; good rows are written to one table and rejected ones to another."""
+    """A worker: `RAW_DOCUMENT` -> `WRITTEN`; good rows are written to one table and rejected ones to the other."""
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         kept, rejected = TableWriter(documents), TableWriter(quarantine)
@@ -118,7 +118,7 @@ def split_rows(documents: WriteTarget, quarantine: WriteTarget, batch: int) -> W
 
 
 def _conform(rows: pa.RecordBatch, columns: pa.Schema, batch: int) -> pa.Table:
-    """Rows with a table's columns: the batch first, then those that they have, and null in the others."""
+    """Rows with a table's columns: the batch, the columns that the rows have, and nulls for the others."""
     arrays = [
         rows[field.name] if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type)
         for field in columns
@@ -128,8 +128,8 @@ def _conform(rows: pa.RecordBatch, columns: pa.Schema, batch: int) -> pa.Table:
 
 
 def reject_conflicts(rows: DataFrame, known: DataFrame) -> DataFrame:
-    """Reject rows whose id is known, from an earlier batch or an earlier row, with another text."""
-    older = known.groupBy("id").agg(F.any_value("digest").alias("known"))  # one id has one text
+    """Reject rows whose id an earlier batch or an earlier row has with another text."""
+    older = known.groupBy("id").agg(F.any_value("digest").alias("known"))  # in the table every id has only one text
     first = F.first("digest").over(Window.partitionBy("id").orderBy("path", "row"))
     conflict = F.col("id").isNotNull() & (F.col("digest") != F.coalesce("known", first))
     reason = F.coalesce("reason", F.when(conflict, F.lit("the id is known with another text")))

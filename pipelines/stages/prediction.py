@@ -1,4 +1,4 @@
-"""New documents to predictions, with a bundle alone: a row for each row; nothing in a lake is touched."""
+"""Predictions for new documents from a bundle alone: a row for each row, without touching a lake."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ OUTPUT = pa.schema(
         "reason": pa.string(),
     }
 )
-TRUTH_KEYS = ("label", "split", "target")  # a source's options that prediction has no use for
+TRUTH_KEYS = ("label", "split", "target")  # options of a source that predictions do not need
 
 
 def predict_source(session: SparkSession, source: ConfiguredSource, output: str, worker: Worker) -> PredictedRows:

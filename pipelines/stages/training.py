@@ -29,12 +29,12 @@ from pipelines.tracking.reports import DONE, FAILED, UNCHANGED, TrainingMetrics,
 from pipelines.tracking.run_identity import FIGURES_FILE, StartedRun, TrainingSettings, resume
 from pipelines.tracking.run_log import TRAIN, RunLog, new_run
 
-LEFTOVERS = (checkpoint.FOLDER, "attempts")  # of a run's folder, useless once the run is done
+LEFTOVERS = (checkpoint.FOLDER, "attempts")  # folders of a run that are of no use once it is done
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What to train, and under which run.
+    """What to train, and as which run.
 
     `run`: the name of a run to start or to resume, empty for a new name; `snapshot`: a batch number or "latest".
     `several_labels`: the source gives documents several labels. `models`: those that a bundle may hold.
@@ -52,13 +52,13 @@ class TrainingRequest:
 
 
 def train(dataset: Dataset, request: TrainingRequest, update: TableUpdate) -> TrainingReport:
-    """Train a model on a snapshot and evaluate it on the test split; the tables were brought up to date by `update`.
+    """Train a model on a snapshot and evaluate it on the test split; `update` is what brought the tables up to date.
 
-    A run that did not finish goes on from its last checkpoint, with the snapshot that it started with.
+    An unfinished run goes on from its last checkpoint, with the snapshot that it started with.
 
     Raises:
-        UserError: no labelled train document, one label only, `run` is finished or of other settings, too few slots,
-            or a loss that is not finite.
+        UserError: there are fewer than two labels, no train document or too few slots, `run` is finished or has other
+            settings, or the loss is not finite.
         Busy: another job holds the run.
         RankFailure: as `launcher.launch`; the failure is kept in `runs`.
     """
@@ -73,15 +73,15 @@ def train(dataset: Dataset, request: TrainingRequest, update: TableUpdate) -> Tr
 
 
 def _unchanged(finished: TrainingReport, update: TableUpdate) -> TrainingReport:
-    """The report of a finished training, if this job has only brought the tables up to date."""
+    """The report of a job that found its training finished and only brought the tables up to date."""
     return dataclasses.replace(finished, status=UNCHANGED, rows=update.rows, seconds=update.seconds)
 
 
 def _train_locked(dataset: Dataset, request: TrainingRequest, run: str, update: TableUpdate) -> TrainingReport:
     """`train`, with the run's lock held."""
     folder, log = dataset.bundle_folder(run), RunLog(dataset)
-    settings, wanted = resume(request.run, folder, request.settings, request.snapshot)
-    snapshot = dataset.snapshot(wanted)
+    settings, snapshot_key = resume(request.run, folder, request.settings, request.snapshot)
+    snapshot = dataset.snapshot(snapshot_key)
     digest = settings.digest(snapshot.batch)
     reusable = log.newest_training(digest) if settings.train.reuse and not request.run else None
     if reusable and manifest.FILE in files.names(reusable.bundle):
@@ -110,7 +110,7 @@ def _train_locked(dataset: Dataset, request: TrainingRequest, run: str, update: 
                 raise UserError(failure.cause.partition(": ")[2]) from failure
             raise
     figures = json.loads(files.read(f"{folder}/{FIGURES_FILE}"))
-    figures.pop("target")  # the bundle has it
+    figures.pop("target")  # it is in the bundle
     trained = time.monotonic()
     validation, tested = figures.pop("validation"), None
     if request.job == TRAIN:
@@ -132,7 +132,7 @@ def _train_locked(dataset: Dataset, request: TrainingRequest, run: str, update: 
 def _make_bundle(
     dataset: Dataset, request: TrainingRequest, settings: TrainingSettings, snapshot: Snapshot, folder: str
 ) -> None:
-    """Let the ranks train, and make the run's folder a bundle.
+    """Launch the ranks, and turn the run's folder into a bundle.
 
     Raises:
         RankFailure: as `launcher.launch`.
@@ -159,7 +159,7 @@ def _make_bundle(
 def prepare_task(
     dataset: Dataset, request: TrainingRequest, settings: TrainingSettings, snapshot: Snapshot, folder: str
 ) -> Task:
-    """Write the vocabulary that the model reads, note that the run has started, and say what each rank needs to know.
+    """Write the vocabulary and the note that the run has started, and return the task for the ranks.
 
     Raises:
         UserError: the documents do not fit the loss, no term is left, or the executors have too little memory.
@@ -195,7 +195,7 @@ def prepare_task(
 
 
 def _write_vocabulary(dataset: Dataset, settings: TrainingSettings, snapshot: Snapshot, folder: str) -> int:
-    """Write the terms that the model reads into the run's folder; how many they are."""
+    """Write the terms that the model reads into the run's folder; returns their number."""
     terms = select_terms(dataset, snapshot, settings.tfidf)
     content = io.BytesIO()
     pq.write_table(terms, content)

@@ -1,4 +1,4 @@
-"""Brings a data set's tables up to date, stage by stage, as make would: each stage first runs those before it."""
+"""Brings a data set's tables up to date, stage by stage: as with make, each stage first runs those before it."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ INGEST, CLEAN, FEATURIZE = "ingest", "clean", "featurize"
 
 @dataclass(frozen=True)
 class UpdateSettings:
-    """Where text comes from, how it is divided and tokenized, and what to do if another job holds the data set."""
+    """The source of text, how text is split and tokenized, and what to do if another job holds the data set."""
 
     source: ConfiguredSource
     split: Split
@@ -31,7 +31,7 @@ class UpdateSettings:
 
 @dataclass(frozen=True)
 class TableUpdate:
-    """What an update did: the batches that some stage took, their rows, and the seconds of each stage."""
+    """What an update did: the batches that at least one stage took, their rows, and the seconds of each stage."""
 
     batches: list[int]
     rows: RowCounts
@@ -44,10 +44,11 @@ class TableUpdate:
 
 
 def update_tables(dataset: Dataset, settings: UpdateSettings, *, through: str = FEATURIZE) -> TableUpdate:
-    """Run the stages up to `through`, each on what is new to it.
+    """Run the stages up to `through`, each on the batches that are new to it.
 
     Raises:
-        UserError: the data set was divided with another `split.*`, or the source cannot be used (see `ingestion`).
+        UserError: the data set was divided with other `split.*` settings, or the source cannot be used (see
+            `ingestion`).
         Busy: another job holds the data set.
     """
     with locks.tables_lock(dataset.session, dataset.folder, settings.overlap):

@@ -26,11 +26,11 @@ def split_words(text: str) -> list[str]:
 @cache
 def _tokenizer() -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package uses what this Python deprecates
+        warnings.simplefilter("ignore")  # the package uses features that Python deprecates
         import jieba
 
     tokenizer = jieba.Tokenizer()
-    # Its own initialisation would load a cache from the folder for temporary files, where anybody can put one.
+    # Its own initialisation would load a cache from the folder for temporary files, where anybody could have put it.
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
     tokenizer.initialized = True
     return tokenizer

@@ -1,4 +1,4 @@
-"""The normal form of texts, in which they are compared, stored and tokenized."""
+"""The normal form in which texts are compared, stored and tokenized."""
 
 import re
 import unicodedata
@@ -22,7 +22,7 @@ def normalise_text(text: str) -> str:
 def normalise_array(texts: pa.StringArray) -> pa.StringArray:
     """`normalise_text` of each text; none may be null.
 
-    Texts that normalisation leaves as they are, mostly all, are found with array operations and not touched.
+    Array operations find the texts that normalisation would not change, which are nearly all, and leave them alone.
     """
     changed = np.flatnonzero(_may_change(texts))
     if not len(changed):

@@ -20,16 +20,16 @@ from pipelines.text.word_pattern import WORDS, IntArray, find_words
 
 @dataclass(frozen=True)
 class Options:
-    """The `features.*` keys: how text becomes terms. They name the feature tables: changing one makes new tables."""
+    """The `features.*` keys: how text becomes terms. Changing one makes new feature tables."""
 
-    tokenizer: str = setting("pattern", "What cuts text into terms: pattern, or jieba for Chinese words.")
+    tokenizer: str = setting("pattern", "What splits text into terms: pattern, or jieba for Chinese words.")
     pattern: str = setting(WORDS, "Regular expression whose matches are the terms, for tokenizer=pattern.")
-    lowercase: bool = setting(True, "Whether text is put into lower case first.")
-    ngrams: int = setting(1, "Longest run of neighbouring terms that is a term of its own.")
+    lowercase: bool = setting(True, "Whether text is converted to lower case first.")
+    ngrams: int = setting(1, "Length of the longest n-grams of terms that are terms, too; 1 for none.")
 
     def __post_init__(self) -> None:
         if self.ngrams < 1:
-            raise ValueError("features.ngrams must be at least 1")
+            raise ValueError(f"features.ngrams must be 1 or more, not {self.ngrams}")
         if self.tokenizer not in ("pattern", "jieba"):
             raise ValueError(f"features.tokenizer must be pattern or jieba, not {self.tokenizer}")
         if self.tokenizer == "jieba" and not jieba_tokenizer.is_installed():
@@ -39,7 +39,7 @@ class Options:
         except re.error as error:
             raise ValueError(f"features.pattern is not a regular expression: {error}") from error
         if groups > 1:
-            raise ValueError("features.pattern may have one group at most, as in scikit-learn")
+            raise ValueError("features.pattern must not have more than one group, as in scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def unique(values: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """`np.unique` of values from 0, with inverse and counts.
 
     If a value and a position fit into 64 bits together, they are packed and sorted as one integer: numpy sorts integers
-    with vector instructions, but not their positions (half the time).
+    with vector instructions, but not their positions. This takes half the time.
     """
     bits = len(values).bit_length()
     if not len(values) or int(values.max()).bit_length() + bits > 63:
@@ -134,7 +134,8 @@ def _append_ngrams(
 ) -> tuple[pa.Array, IntArray, IntArray]:
     """Append the n-grams of 2 … `longest` words, joined by a blank, to the words.
 
-    `words` are the distinct ones, `indices` and `documents` say which of them stands where; the result likewise.
+    `words` are the distinct ones; `indices` and `documents` name the word and the document of each occurrence. The
+    result has the same form.
     """
     all_terms, all_indices, all_documents = [words], [indices], [documents]
     size = max(len(words), 1)

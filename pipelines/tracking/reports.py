@@ -1,4 +1,4 @@
-"""What jobs report when they are done: typed values, and the JSON object that `to_dict` makes of them."""
+"""The jobs' reports: typed values, and the JSON object that `to_dict` makes of them."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ DONE, UNCHANGED, FAILED = "done", "unchanged", "failed"
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON holds it: dataclasses as objects, tuples as lists."""
+    """A value in terms of JSON: dataclasses as objects, tuples as lists."""
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if is_dataclass(value):
@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What every job says of itself; `seconds` by stage, and `run` if the job is kept in the table `runs`."""
+    """What every job reports: `seconds` by stage, and `run` if the report is kept in the table `runs`."""
 
     job: str
     status: str
@@ -32,7 +32,7 @@ class Report:
     seconds: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as a JSON object, without what it has nothing to say of."""
+        """The report as a JSON object, without the fields that are None."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: plain(value) for name, value in values.items() if value is not None}
 
@@ -61,7 +61,7 @@ class RowCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class StageReport(Report):
-    """Of `ingest`, `clean` and `featurize`: which batches were taken, and how many rows they have."""
+    """The report of `ingest`, `clean` and `featurize`: which batches were taken, and how many rows they have."""
 
     source: str
     dataset: str
@@ -79,10 +79,10 @@ class TrainingMetrics:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """How a training went: processes, steps, the epochs and the loss behind the weights, and what it cost.
+    """How a training went: processes, steps, the epochs and the loss of the weights that were kept, and the cost.
 
-    `stepping`: seconds within steps, in which `seen` documents were learnt from; `seconds`: of the ranks as a whole;
-    `launching`: seconds that starting and ending the ranks took beside them; `failures`: launches that failed before.
+    `stepping`: seconds within steps, which processed `seen` documents; `seconds`: from the ranks' start to their end;
+    `launching`: further seconds, to start and end the processes; `failures`: launches that failed before.
     """
 
     ranks: int
@@ -103,7 +103,7 @@ class TrainingSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingReport(Report):
-    """Of `train`: the run, what it was made of, and how well it does."""
+    """The report of `train`: the run, its inputs, and its metrics."""
 
     model: str
     source: str
@@ -118,7 +118,7 @@ class TrainingReport(Report):
 
     @classmethod
     def from_json(cls, text: str) -> "TrainingReport":
-        """The report that `to_json` gave, in this version or an earlier one."""
+        """Parse what `to_json` returned, in this version or an earlier one."""
         values = json.loads(text)
         metrics, train = values.get("metrics"), values.get("train")
         typed = {
@@ -132,7 +132,7 @@ class TrainingReport(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationReport(Report):
-    """Of `evaluate`: a bundle's metrics on the test split of a snapshot."""
+    """The report of `evaluate`: a bundle's metrics on the test split of a snapshot."""
 
     model: str
     source: str
@@ -145,14 +145,14 @@ class EvaluationReport(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleReport(EvaluationReport):
-    """Of `ensemble`: as of `evaluate`, with the bundles that were united."""
+    """The report of `ensemble`: that of `evaluate`, with the bundles that were united."""
 
     members: list[str]
 
 
 @dataclass(frozen=True)
 class PredictedRows:
-    """Rows that `predict` read, each with a prediction or a reason why it has none."""
+    """The rows that `predict` read: each has a prediction, or the reason why it has none."""
 
     read: int
     predicted: int
@@ -161,7 +161,7 @@ class PredictedRows:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionReport(Report):
-    """Of `predict`: the bundle, the rows and the output table."""
+    """The report of `predict`: the bundle, the rows and the output table."""
 
     model: str
     source: str
@@ -172,7 +172,7 @@ class PredictionReport(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonReport(Report):
-    """Of `compare`: a row for each training, one for each model, and the differences between models."""
+    """The report of `compare`: a row for each training and for each model, and the differences between models."""
 
     source: str
     dataset: str
@@ -192,7 +192,7 @@ class RemovedFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class MaintenanceReport(Report):
-    """Of `maintain`: by table the files and bytes before and after, and what was removed."""
+    """The report of `maintain`: the files and bytes of each table before and after, and what was removed."""
 
     dataset: str
     compacted: list[str]

@@ -15,12 +15,12 @@ from pipelines.lakehouse.splits import Split
 from pipelines.text import tokenizer
 
 RUN_FILE = "run.json"
-FIGURES_FILE = "figures.json"  # the ranks' figures, for a driver that ends between training and evaluation
+FIGURES_FILE = "figures.json"  # the ranks' results, in case the driver dies between training and evaluation
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """All that decides a training's weights apart from the documents: what is trained, and how.
+    """Everything but the documents that decides a training's weights: what is trained, and how.
 
     `model_options`: the model's own `Options`; `feature_set`: the name of the feature set made with `features`.
     """
@@ -36,11 +36,11 @@ class TrainingSettings:
 
     @property
     def shards(self) -> int:
-        """Into how many virtual shards a global batch is cut."""
+        """The number of virtual shards of a global batch."""
         return self.train.shards or self.train.ranks
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values, without those that may change when a run is resumed."""
+        """The settings as plain values, without those that may differ when a run is resumed."""
         train = {key: value for key, value in asdict(self.train).items() if key not in task.CHANGEABLE_ON_RESUME}
         return {
             "dataset": self.dataset,
@@ -59,7 +59,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """What a run's folder notes when the run starts, so that it can be resumed."""
+    """A note in a run's folder, written when the run starts, so that it can be resumed."""
 
     settings: dict[str, Any]
     shards: int
@@ -71,12 +71,12 @@ class StartedRun:
         return cls(**json.loads(files.read(f"{folder}/{RUN_FILE}"))) if RUN_FILE in files.names(folder) else None
 
     def write(self, folder: str) -> None:
-        """Leave the note."""
+        """Write the note into the run's folder."""
         files.write(f"{folder}/{RUN_FILE}", json.dumps(asdict(self), sort_keys=True).encode())
 
 
 def snapshot_of(folder: str) -> int | None:
-    """The snapshot that a run started with, or that a bundle was trained on; None if the folder notes neither."""
+    """The snapshot that a run started with, or that a bundle was trained on; None if the folder says neither."""
     if started := StartedRun.read(folder):
         return int(started.snapshot)
     if manifest.FILE in files.names(folder):
@@ -87,18 +87,18 @@ def snapshot_of(folder: str) -> int | None:
 def resume(run: str, folder: str, settings: TrainingSettings, snapshot: str) -> tuple[TrainingSettings, str]:
     """The settings and the snapshot with which `run` goes on: its shards and snapshot are those that it started with.
 
-    A run that has not started keeps what is given.
+    For a run that has not started, both are returned unchanged.
 
     Raises:
-        UserError: it started with other settings or another snapshot, or there are more ranks than shards.
+        UserError: the run started with other settings or another snapshot, or there are more ranks than shards.
     """
     started = StartedRun.read(folder)
     if not started:
         return settings, snapshot
     if snapshot not in ("latest", str(started.snapshot)):
         raise UserError(f"run={run} was started with snapshot={started.snapshot}, not {snapshot}")
-    ours, theirs = (_flatten(_without_shards(values)) for values in (settings.to_dict(), started.settings))
-    if differing := [f"{key}={value}" for key, value in theirs.items() if ours.get(key) != value]:
+    current, original = (_flatten(_without_shards(values)) for values in (settings.to_dict(), started.settings))
+    if differing := [f"{key}={value}" for key, value in original.items() if current.get(key) != value]:
         raise UserError(f"run={run} was started with other settings: {', '.join(differing)}")
     if settings.train.shards not in (0, started.shards) or settings.train.ranks > started.shards:
         raise UserError(
@@ -109,7 +109,7 @@ def resume(run: str, folder: str, settings: TrainingSettings, snapshot: str) -> 
 
 
 def _without_shards(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without the number of shards, which is given or follows from the ranks."""
+    """Settings without the number of shards, which is set or follows from the ranks."""
     train = {key: value for key, value in values["train"].items() if key != "shards"}
     return {**values, "train": train}
 

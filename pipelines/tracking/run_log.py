@@ -1,4 +1,4 @@
-"""The tables `runs` and `metrics`: what jobs reported, kept and found again."""
+"""The tables `runs` and `metrics`: jobs' reports are added and looked up."""
 
 import json
 import secrets
@@ -22,7 +22,7 @@ def new_run() -> str:
 
 @dataclass(frozen=True)
 class RunLog:
-    """The runs of a data set."""
+    """The reports of a data set's runs."""
 
     dataset: Dataset
 
@@ -49,7 +49,7 @@ class RunLog:
             self.dataset.metrics.append(report.run, rows.append_column("snapshot", [[content["snapshot"]] * len(rows)]))
 
     def finished_training(self, run: str) -> TrainingReport | None:
-        """The report of the training named `run`, if it is done."""
+        """The report of the training named `run`, if it is finished."""
         for row in self.dataset.runs.rows(run, run).to_pylist():
             if row["status"] == DONE and row["job"] in (TRAIN, SEARCH):
                 return TrainingReport.from_json(row["report"])
