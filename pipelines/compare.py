@@ -157,8 +157,9 @@ def check(config: Config) -> None:
 
 
 def _check_learns_labels(config: Config, model: str) -> None:
-    if config.train.loss == "mse":
-        raise UserError(f"compare needs models that predict labels, and {model} predicts a number (train.loss=mse)")
+    if config.train.kind == "target":
+        loss = config.train.loss
+        raise UserError(f"compare needs models that predict labels, and {model} predicts a number (train.loss={loss})")
 
 
 def axis_values(axis: str) -> list[str]:

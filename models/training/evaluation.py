@@ -20,22 +20,22 @@ def evaluate(context: RunContext, model: nn.Module, rows: Ints) -> dict[str, flo
     """Metrics on the documents `rows` of the index, equal on all ranks; None if there are no rows.
 
     Returns:
-        `loss`, the mean without label smoothing and class weights; and by the kind of the loss: for "cross_entropy"
-        `accuracy` and `macro_f1`; for "binary" `accuracy`, `micro_f1` and `macro_f1`; for "mse" `rmse`, in the unit of
-        the targets.
+        `loss`, the mean without label smoothing and class weights; and by the kind of the task: for "label"
+        `accuracy` and `macro_f1`; for "labels" `accuracy`, `micro_f1` and `macro_f1`; for "target" `rmse`, in the unit
+        of the targets.
     """
     if not len(rows):
         return None
     options, classes, device = Options(loss=context.task.train.loss), len(context.task.labels), context.group.device
-    sizes = {"cross_entropy": classes * classes, "binary": 3 * classes + 1, "mse": 0}
-    counts = torch.zeros(sizes[options.loss], dtype=torch.int64, device=device)
+    kind, sizes = context.task.kind, {"label": classes * classes, "labels": 3 * classes + 1, "target": 0}
+    counts = torch.zeros(sizes[kind], dtype=torch.int64, device=device)
     totals = torch.zeros(2, dtype=torch.float64, device=device)  # the sum of this rank's losses, and its documents
     model.eval()
     with torch.inference_mode():
         for micro_batch in evaluation_batches(context.cache, rows, context.assignment):
             batch = micro_batch.to(device)
             outputs = model(batch.inputs)
-            counts += count_hits(options.loss, outputs, batch)
+            counts += count_hits(kind, outputs, batch)
             loss = summed_loss(options, outputs, batch).item()
             totals += torch.tensor([loss, len(batch.labels)], device=device)
             context.status.mark_progress()
@@ -48,10 +48,10 @@ def evaluate(context: RunContext, model: nn.Module, rows: Ints) -> dict[str, flo
 
 def _scores(context: RunContext, totals: Tensor, counts: NDArray[np.int64]) -> dict[str, float]:
     """The metrics besides the loss: `totals` are the sum of the losses and the documents, `counts` of `count_hits`."""
-    loss, classes = context.task.train.loss, len(context.task.labels)
-    if loss == "mse":
+    kind, classes = context.task.kind, len(context.task.labels)
+    if kind == "target":
         return {"rmse": math.sqrt(float(totals[0] / totals[1])) * context.scale.std}
-    if loss == "binary":
+    if kind == "labels":
         hits, predicted, true = counts[:-1].reshape(3, classes)
         documents = int(totals[1])
         scores = MultiLabelMetrics.of_counts(hits, predicted, true, exact=int(counts[-1]), documents=documents)
@@ -60,17 +60,17 @@ def _scores(context: RunContext, totals: Tensor, counts: NDArray[np.int64]) -> d
     return {"accuracy": accuracy(confusion), "macro_f1": macro_f1(confusion)}
 
 
-def count_hits(loss: str, outputs: Tensor, batch: MicroBatch) -> Tensor:
+def count_hits(kind: str, outputs: Tensor, batch: MicroBatch) -> Tensor:
     """Counts of B documents with the model's `outputs` (B, C), which can be added up over micro-batches and ranks.
 
-    For "cross_entropy" a flattened confusion matrix, (C · C,). For "binary" the arguments of
-    `MultiLabelMetrics.of_counts` one behind the other: hits (C,), predicted (C,), true (C,), exact (1,). For "mse"
+    For "label" a flattened confusion matrix, (C · C,). For "labels" the arguments of
+    `MultiLabelMetrics.of_counts` one behind the other: hits (C,), predicted (C,), true (C,), exact (1,). For "target"
     nothing, (0,).
     """
-    if loss == "cross_entropy":
+    if kind == "label":
         classes = outputs.shape[1]
         return torch.bincount(batch.labels * classes + outputs.argmax(1), minlength=classes * classes)
-    if loss == "binary":
+    if kind == "labels":
         predicted = outputs > 0
         exact = (predicted == batch.multi_hot).all(1).sum()
         hits = (predicted & batch.multi_hot).sum(0)

@@ -13,17 +13,30 @@ from models.training.task import Options
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_RISE = 1 / 25.0, 1 / (25.0 * 1e4), 0.3
 
 
-def build_optimizer(options: Options, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """AdamW (Loshchilov and Hutter, 2019), Adam (Kingma and Ba, 2015), or SGD with momentum.
+def adamw(options: Options, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
+    return optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True)
 
-    All of them are fused: torch's default implementation makes several passes over the input layer's table, which has
-    nearly all of the weights, and took ten times as long on a CPU.
-    """
-    lr, decay = options.lr, options.weight_decay
-    if options.optimizer == "sgd":
-        return optim.SGD(parameters, lr=lr, momentum=options.momentum, weight_decay=decay, fused=True)
-    kind = optim.AdamW if options.optimizer == "adamw" else optim.Adam
-    return kind(parameters, lr=lr, weight_decay=decay, fused=True)
+
+def adam(options: Options, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """Adam (Kingma and Ba, 2015)."""
+    return optim.Adam(parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True)
+
+
+def sgd(options: Options, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """Stochastic gradient descent with momentum."""
+    decay = options.weight_decay
+    return optim.SGD(parameters, lr=options.lr, momentum=options.momentum, weight_decay=decay, fused=True)
+
+
+# By the names of `train.optimizer`. All are fused: torch's default implementations make several passes over the input
+# layer's table, which is nearly all of the weights, and took ten times as long on a CPU.
+OPTIMIZERS = {"adamw": adamw, "adam": adam, "sgd": sgd}
+
+
+def build_optimizer(options: Options, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """The optimizer `options.optimizer`."""
+    return OPTIMIZERS[options.optimizer](options, parameters)
 
 
 def learning_rate_factor(options: Options, step: int, *, steps: int) -> float:

@@ -73,7 +73,7 @@ def prepare(task: Task, group: ProcessGroup, status: RankStatus) -> RunContext:
     encoder = Encoder(transformer, spec)
     index, mask = _read_documents(task, count_words=spec.length > 0)
     scale = TargetScale()
-    if options.loss == "mse":
+    if task.kind == "target":
         scale = TargetScale.of(index.target[~mask])
         index = replace(index, target=scale.standardise(index.target))
     class_weight = None
@@ -88,9 +88,9 @@ def prepare(task: Task, group: ProcessGroup, status: RankStatus) -> RunContext:
 
 def _read_documents(task: Task, *, count_words: bool) -> tuple[Index, NDArray[np.bool_]]:
     """The documents of the train and validation splits, and which of them are for validation, (D,)."""
-    loss = task.train.loss
+    kind = task.kind
     selection = DocumentFilter(
-        task.labels, task.batch, targets=loss == "mse", multi_label=loss == "binary", count_words=count_words
+        task.labels, task.batch, targets=kind == "target", multi_label=kind == "labels", count_words=count_words
     )
     index = read_index(task.files, selection)
     # The shares are of all documents. Of those outside the test split, the validation's share is larger.

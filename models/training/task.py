@@ -13,10 +13,12 @@ from models.storage.json_values import JsonObject
 OBJECTIVE, STEPS, DURATION = "What is learned", "How each step is made", "How long"
 PROCESSES, RECOVERY = "Processes and memory", "Interruptions, repetitions and records"
 
+# What a model's outputs mean with each loss, as a bundle's manifest names it.
+KIND_OF_LOSS = {"cross_entropy": "label", "binary": "labels", "mse": "target"}
 CHOICES = {
     "optimizer": ("adamw", "adam", "sgd"),
     "schedule": ("constant", "linear", "cosine", "onecycle", "plateau"),
-    "loss": ("cross_entropy", "binary", "mse"),
+    "loss": tuple(KIND_OF_LOSS),
     "class_weights": ("none", "balanced"),
     "keep": ("best", "last"),
 }
@@ -98,6 +100,11 @@ class Options:
         False, "Whether a finished run of equal settings and snapshot is taken as the result.", RECOVERY
     )
     tensorboard: bool = setting(False, "Whether to write TensorBoard's event files beside the bundle.", RECOVERY)
+
+    @property
+    def kind(self) -> str:
+        """What the model's outputs mean, as a bundle's manifest names it."""
+        return KIND_OF_LOSS[self.loss]
 
     def __post_init__(self) -> None:
         self.check_choices()
@@ -183,12 +190,12 @@ class Task:
     @property
     def kind(self) -> str:
         """What the model's outputs mean, as a bundle's manifest names it."""
-        return {"cross_entropy": "label", "binary": "labels", "mse": "target"}[self.train.loss]
+        return self.train.kind
 
     @property
     def outputs(self) -> int:
         """The number of the model's outputs for a document."""
-        return 1 if self.train.loss == "mse" else len(self.labels)
+        return 1 if self.kind == "target" else len(self.labels)
 
     @property
     def shards(self) -> int:

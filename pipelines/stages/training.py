@@ -164,8 +164,8 @@ def prepare_task(
     Raises:
         UserError: the documents do not fit the loss, no term is left, or the executors have too little memory.
     """
-    session, numeric = dataset.session, settings.train.loss == "mse"
-    if request.several_labels and settings.train.loss != "binary":
+    session, numeric = dataset.session, settings.train.kind == "target"
+    if request.several_labels and settings.train.kind != "labels":
         raise UserError("source.label_separator gives documents several labels: set train.loss=binary")
     labels = [] if numeric else sorted(snapshot.labels)
     if len(labels) < 2 and not numeric:
