@@ -99,11 +99,11 @@ def test_a_run_is_resumed_with_its_own_settings_alone(tmp_path: Path, configured
     settings, snapshot = resumed("train.ranks=1", "train.threads=2")
     assert (settings.train.shards, settings.train.ranks, snapshot) == (2, 1, "3")
     for wrong, message in [
-        ("train.lr=0.5", r"begun with other settings: train\.lr=0\.001"),
-        ("model=logistic", r"begun with other settings: .*model\.name=mlp"),
+        ("train.lr=0.5", r"started with other settings: train\.lr=0\.001"),
+        ("model=logistic", r"started with other settings: .*model\.name=mlp"),
         ("tfidf.min_df=5", r"tfidf\.min_df="),
         ("train.ranks=3", r"train\.ranks=2 or fewer"),
-        ("snapshot=2", "begun with snapshot=3"),
+        ("snapshot=2", "started with snapshot=3"),
     ]:
         with pytest.raises(UserError, match=message):
             resumed(wrong)

@@ -71,7 +71,7 @@ def test_a_number_is_learnt(spark: SparkSession, tmp_path: Path, configured: Con
     assert done["rows"] == {"read": 403, "predicted": 403, "rejected": 0}  # prediction needs no target
     values = spark.read.format("delta").load(f"{tmp_path}/out").toPandas()["predicted_value"]
     assert 500 < values.min() < values.max() < 2000
-    with pytest.raises(UserError, match="linear learns a number"):
+    with pytest.raises(UserError, match="linear predicts a number"):
         compare.run(spark, configured(*source, "models=[logistic,linear]"))
 
 
@@ -121,7 +121,7 @@ def test_what_a_task_cannot_do_is_one_sentence(
     wrong: dict[str, list[str]] = {
         "no column is named 'prize'": ["source.target=prize"],
         "two labels or more": ["source.target=price"],
-        "several labels: train.loss=binary learns them": ["source.label=tags", "source.label_separator=,"],
+        "several labels: set train.loss=binary": ["source.label=tags", "source.label_separator=,"],
         "class_weights needs": ["source.label=tags", "train.loss=binary", "train.class_weights=balanced"],
     }
     for said, arguments in wrong.items():

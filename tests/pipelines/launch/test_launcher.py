@@ -1,4 +1,7 @@
-"""Real launches: the failure of a rank never passes for success, and a training that can continue continues."""
+"""Real launches: the failure of a rank never passes for success, and a training that can continue continues.
+
+When ranks are launched again is in test_attempts.py, without launching any.
+"""
 
 import dataclasses
 import functools
@@ -92,7 +95,7 @@ def test_the_same_exception_at_the_same_step_ends_the_run(
     with pytest.raises(RankFailure) as failure:
         launcher.launch(spark, task)
     assert str(failure.value).startswith("rank 1 failed at step 2:\nTraceback (most recent call last):")
-    assert "learn_faultily" in str(failure.value)
+    assert "train_faultily" in str(failure.value)
     assert str(failure.value).strip().endswith("OSError: the disk is gone")
     output = capsys.readouterr().err
     assert output.count("launching again from step 0") == 1
@@ -117,6 +120,7 @@ def test_no_more_launches_than_max_failures_allows(spark: SparkSession, tmp_path
         launcher.launch(spark, task_of(tmp_path, max_failures=1))
 
 
+@pytest.mark.faults
 def test_different_weights_on_two_ranks_are_a_failure(spark: SparkSession, tmp_path: Path, fault: Any) -> None:
     fault("change", step=3)
     with pytest.raises(RankFailure, match="the ranks ended after different steps or with different weights"):
@@ -209,7 +213,8 @@ def test_ranks_killed_at_random_moments_change_no_weight(
     kill_and_compare(spark, tmp_path, undisturbed, seed, fault)
 
 
-@pytest.mark.parametrize("count", [7, pytest.param(1, marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("count", [7, 1])
 def test_a_table_whose_batches_do_not_fill_all_ranks_is_trained(
     spark: SparkSession, tmp_path: Path, count: int
 ) -> None:
@@ -217,9 +222,10 @@ def test_a_table_whose_batches_do_not_fill_all_ranks_is_trained(
     task = task_of(tmp_path, corpus(count), batch=2, checkpoint_steps=0)
     task = dataclasses.replace(task, validation_share=0.0)
     figures = launcher.launch(spark, task).figures
-    assert (figures["steps"], figures["documents"], figures["validation"]) == (4 * -(-count // 2), count, None)
+    assert (figures.steps, figures.documents, figures.validation) == (4 * -(-count // 2), count, None)
 
 
+@pytest.mark.faults
 def test_an_empty_train_split_is_a_users_mistake(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,9 +110,9 @@ def test_fewer_files_the_same_rows_and_the_same_trainings(
     assert {number: terms(spark, config, number) for number in (3, BATCHES)} == {
         number: chosen[number] for number in (3, BATCHES)
     }
-    with pytest.raises(UserError, match=r"^snapshot=2 has no vocabulary .* take snapshot=3 or the latest$"):
+    with pytest.raises(UserError, match=r"^snapshot=2 no longer has a vocabulary .* give snapshot=3 or latest$"):
         terms(spark, config, 2)
-    with pytest.raises(UserError, match=r"^snapshot=5 has no .* take snapshot=3, snapshot=6 or the latest$"):
+    with pytest.raises(UserError, match=r"^snapshot=5 no longer has .* give snapshot=3, snapshot=6 or latest$"):
         train.run(spark, configured(*arguments(tmp_path, "snapshot=5")))
 
     again = train.run(spark, configured(*arguments(tmp_path, "run=again", "snapshot=3"))).to_dict()
