@@ -117,7 +117,9 @@ def test_fewer_files_the_same_rows_and_the_same_trainings(
 
     again = train.run(spark, configured(*arguments(tmp_path, "run=again", "snapshot=3"))).to_dict()
     assert weights_of(again) == weights_of(old)
-    assert again["metrics"] == old["metrics"]
+    assert again["metrics"]["test"] == old["metrics"]["test"]
+    # Validation documents of one length are summed in the order of their files, which is another one now.
+    assert again["metrics"]["validation"] == pytest.approx(old["metrics"]["validation"], rel=1e-6)
     assert again["train"]["loss"] == old["train"]["loss"]
     evaluated = evaluate.run(spark, configured(*arguments(tmp_path, f"bundle={old['bundle']}"))).to_dict()
     assert (evaluated["snapshot"], evaluated["status"]) == (BATCHES, "done")
