@@ -81,7 +81,7 @@ def test_maintain(spark: SparkSession, cluster: Hadoop, tmp_path: Path) -> None:
     dataset = opened(spark, config)
     reads = dataset.features.paths()
     with locks.run_lock(spark, dataset.folder, "busy", Overlap("leave", 0)):
-        assert maintain.run(spark, config).files[FEATURES.name] == [4, 1]
+        assert maintain.run(spark, config).files[FEATURES.name] == (4, 1)
         assert sum(files.length(path) for path in reads) > 0
     assert maintain.run(spark, config).removed.files >= 4 * 7
     names = [name for name in files.names(dataset.features.path) if not name.startswith("_")]

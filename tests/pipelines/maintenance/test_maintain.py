@@ -164,7 +164,7 @@ def test_what_a_run_under_way_reads_and_what_is_young_stays(
     for path in (young, old, aside):
         path.write_bytes(b"killed")
     with locks.run_lock(spark, folder, "busy", Overlap("leave", 0)):
-        assert maintain.run(spark, config).files[FEATURES.name] == [4, 1]
+        assert maintain.run(spark, config).files[FEATURES.name] == (4, 1)
         assert reads < files(spark, config, FEATURES)
         batches = {row["batch"] for row in table(spark, config, VOCABULARY).select("batch").collect()}
         assert batches == {1, 2, 3, 4}, "which snapshot the run reads is not known"
@@ -199,7 +199,7 @@ def test_files_that_a_log_calls_by_whole_addresses_stay(
     assert rows_of(spark, config) == before
     arrive(spark, config, tmp_path, range(4, 5))
     before = rows_of(spark, config)
-    assert maintain.run(spark, config).files[FEATURES.name] == [4, 1]
+    assert maintain.run(spark, config).files[FEATURES.name] == (4, 1)
     assert rows_of(spark, config) == before | {RUNS.name: rows_of(spark, config)[RUNS.name]}
 
 
