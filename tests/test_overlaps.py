@@ -82,7 +82,8 @@ def test_a_training_goes_on_while_the_files_that_it_reads_are_replaced(spark: Sp
     shutil.copytree(tmp_path / "lake" / "files", tmp_path / "lake" / "alone")
     write_json(tmp_path / "in" / "4.json", documents(100, start=400))
     featurize.run(spark, load(arguments))
-    running = start("train", [*arguments, "snapshot=3"], tmp_path / "err")
+    trained = [argument for argument in arguments if not argument.startswith("maintain.")]
+    running = start("train", [*trained, "snapshot=3"], tmp_path / "err")
     wait_for(tmp_path / "err", "train: epoch", running)
     os.killpg(running.pid, signal.SIGSTOP)
     done = maintain.run(spark, load(arguments)).to_dict()

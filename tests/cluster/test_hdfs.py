@@ -197,7 +197,7 @@ def test_a_name_service_that_addresses_leave_out(
     name_service(cluster, tmp_path / "conf")
     monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path / "conf"))
     place = Place("hdfs://text/service", tmp_path / "conf")
-    lake = ["lake=hdfs:///service/lake", "dataset=files", "maintain.retention_hours=0"]
+    lake = ["lake=hdfs:///service/lake", "dataset=files"]
     source = ["source=files", "source.path=hdfs:///service/in", "source.format=json", "source.label=label"]
     for number in range(4):
         place.put(f"in/{number}.json", documents(20, start=number * 20), tmp_path)
@@ -207,7 +207,7 @@ def test_a_name_service_that_addresses_leave_out(
     assert report["rows"]["read"] == 80
     assert report["train"]["ranks"] == 2
     rows = place.table("lake/files/bronze/documents")
-    assert place.run("maintain", *lake)["files"]["bronze/documents"] == [4, 1]
+    assert place.run("maintain", *lake, "maintain.retention_hours=0")["files"]["bronze/documents"] == [4, 1]
     assert place.table("lake/files/bronze/documents") == rows
     filesystem, root = files.locate(f"{place.root}/lake")
     logs = [
