@@ -9,8 +9,8 @@ from models.storage.json_values import JsonObject
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingFigures:
-    """The course and the result of a training; equal on all ranks except for `stepping`.
+class TrainingCourse:
+    """The course of a training and what it cost.
 
     Attributes:
         ranks, shards: their numbers.
@@ -18,11 +18,9 @@ class TrainingFigures:
         resumed_at: the step that this launch began at.
         epochs, loss, documents: of the phase whose weights were kept: its epochs up to them, the mean training loss of
             the last of these, and the documents that it learnt from.
-        validation: the best epoch's loss and other metrics on the validation documents; None without any.
-        target: the scale of the targets.
         parameters: of the model.
         memory_mb: the most that any rank had at the end, in MB.
-        stepping: the seconds that this rank spent in the steps of this launch.
+        stepping: the seconds that one rank spent in the steps of this launch.
         seen: the documents in the global batches of these steps.
         seconds: from the start of this launch's ranks to its end.
     """
@@ -33,8 +31,6 @@ class TrainingFigures:
     resumed_at: int
     epochs: int
     loss: float
-    validation: dict[str, float] | None
-    target: TargetScale
     documents: int
     parameters: int
     memory_mb: int
@@ -42,8 +38,21 @@ class TrainingFigures:
     seen: int
     seconds: float
 
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFigures(TrainingCourse):
+    """What each rank returns of a finished training, equal on all ranks except for `stepping`.
+
+    Attributes:
+        validation: the best epoch's loss and other metrics on the validation documents; None without any.
+        target: the scale of the targets.
+    """
+
+    validation: dict[str, float] | None
+    target: TargetScale
+
     def to_dict(self) -> JsonObject:
-        """The figures as reports and `figures.json` hold them."""
+        """The figures as `figures.json` holds them."""
         return asdict(self)
 
     @classmethod

@@ -38,10 +38,9 @@ def fit(task: Task) -> TrainingFigures:
             finite.
     """
     started = time.monotonic()
-    timeout_s = task.train.timeout_s
     with (
-        exit_records.record_exit(task.exit_folder, timeout_s=timeout_s) as status,
-        process_group.join(timeout_s=timeout_s, gpu=task.train.gpu) as group,
+        exit_records.record_exit(task.exit_folder, timeout_s=task.train.timeout_s) as status,
+        process_group.join(timeout_s=task.train.timeout_s, gpu=task.train.gpu) as group,
     ):
         process_group.configure_processor(task.train.threads)
         status.mark_progress()

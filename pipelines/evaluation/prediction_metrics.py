@@ -18,65 +18,57 @@ PREDICTION_COLUMNS = {"label": "predicted", "labels": "predicted_labels", "targe
 MOST_CONFUSION_CLASSES = 50  # with more, the matrix is left out; the table `predictions` has every pair
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics of a bundle on test documents, whatever its task."""
+@dataclass(frozen=True, kw_only=True)
+class LabelCounts:
+    """Test documents whose labels were predicted.
+
+    Attributes:
+        documents: how many there are.
+        unknown_label: those with a label that the bundle does not have; they count as wrong.
+        classes: precision, recall, F1 and support of each class.
+    """
+
+    documents: int
+    unknown_label: int
+    classes: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleLabelEvaluation(LabelCounts, SingleLabelMetrics):
+    """Metrics for one label per document.
+
+    `confusion`: documents by true (row) and predicted class (column), in the order of `classes`; None if there are more
+    than `MOST_CONFUSION_CLASSES`.
+    """
+
+    confusion: list[list[int]] | None = None
+
+    def to_dict(self) -> JsonObject:
+        """The metrics as a JSON object, without a matrix that was left out."""
+        return {name: value for name, value in super().to_dict().items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiLabelEvaluation(LabelCounts, MultiLabelMetrics):
+    """Metrics for any number of labels per document."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionEvaluation(RegressionMetrics):
+    """Metrics for `documents` test documents with a target."""
 
     documents: int
 
-    def to_dict(self) -> JsonObject:
-        """The metrics as a JSON object, without what was left out."""
-        values = {name: value for name, value in asdict(self).items() if value is not None}
-        return values | ({"interval": [*values["interval"]]} if "interval" in values else {})
 
-
-@dataclass(frozen=True, kw_only=True)
-class SingleLabelEvaluation(Evaluation):
-    """Metrics for one label per document: see `SingleLabelMetrics`.
-
-    Attributes:
-        unknown_label: documents whose label the bundle does not have; they count as wrong.
-        classes: precision, recall, F1 and support of each class.
-        confusion: documents by true (row) and predicted class (column), in the order of `classes`; None if there are
-            more than `MOST_CONFUSION_CLASSES`.
-    """
-
-    accuracy: float
-    interval: tuple[float, float]
-    macro_f1: float
-    majority: float
-    unknown_label: int
-    classes: dict[str, dict[str, float]]
-    confusion: list[list[int]] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MultiLabelEvaluation(Evaluation):
-    """Metrics for any number of labels per document: see `MultiLabelMetrics` and `SingleLabelEvaluation`."""
-
-    accuracy: float
-    interval: tuple[float, float]
-    micro_f1: float
-    macro_f1: float
-    unknown_label: int
-    classes: dict[str, dict[str, float]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegressionEvaluation(Evaluation):
-    """Metrics for documents with a target: see `RegressionMetrics`."""
-
-    rmse: float
-    mae: float
-    r2: float
-    rmse_of_mean: float
+Evaluation = SingleLabelEvaluation | MultiLabelEvaluation | RegressionEvaluation
 
 
 def evaluation_from_dict(values: Mapping[str, Any]) -> Evaluation:
     """The evaluation that `to_dict` turned into `values`, whatever its task."""
     if "rmse" in values:
         return RegressionEvaluation(**values)
-    return MultiLabelEvaluation(**values) if "micro_f1" in values else SingleLabelEvaluation(**values)
+    kind = MultiLabelEvaluation if "micro_f1" in values else SingleLabelEvaluation
+    return kind(**{**values, "interval": tuple(values["interval"])})
 
 
 def metrics_of_run(dataset: Dataset, run: str, batch: int, kind: str, labels: Sequence[str]) -> Evaluation | None:

@@ -110,11 +110,7 @@ class DeltaLog:
             if transaction:
                 builder = builder.withTransactionId(engine, *transaction)
             opened = builder.build(engine)
-            state = opened.getTransactionState(engine)
-            context = kernel.Transaction.getWriteContext(engine, state, {})
-            root = self._resolved_folder()
-            statuses = self._iterator([self._status(root, file) for file in files])
-            actions = kernel.Transaction.generateAppendActions(engine, state, statuses, context)
+            actions = self._append_actions(opened, files)
             committed = opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(actions))
         except Py4JJavaError as error:
             if _is_a(error, "ConcurrentTransactionException"):
@@ -145,7 +141,7 @@ class DeltaLog:
         Returns:
             False if that transaction is recorded already, or a file is not in the table: nothing was committed.
         """
-        kernel, engine, actions = self._kernel, self._kernel.engine, self._kernel.actions
+        kernel, engine = self._kernel, self._kernel.engine
         try:
             builder = self._table().createTransactionBuilder(engine, ENGINE, kernel.MANUAL_UPDATE)
             builder = builder.withTransactionId(engine, *transaction)
@@ -156,11 +152,9 @@ class DeltaLog:
             old = [entry for entry in self._added(snapshot) if relative_name(self.path, entry.getPath()) in removed]
             if len(old) < len(removed):
                 return False
-            now = kernel.Optional.of(int(time.time() * 1000))
-            rows = [actions.SingleAction.createRemoveFileSingleAction(file.toRemoveFileRow(False, now)) for file in old]
             new = [self._add_action(snapshot.getSchema(), root, file) for file in added]
-            rows += [actions.SingleAction.createAddFileSingleAction(action) for action in new]
-            opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(self._iterator(rows)))
+            actions = self._iterator([*map(self._remove_action, old), *new])
+            opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(actions))
         except Py4JJavaError as error:
             if _is_a(error, "ConcurrentTransactionException"):
                 return False
@@ -192,15 +186,28 @@ class DeltaLog:
         name = relative_name(self.path, str(entry.getPath()))
         return DataFile(name, entry.getSize(), entry.getModificationTime(), statistics["numRecords"], bounds)
 
+    def _append_actions(self, transaction: Any, files: Iterable[DataFile]) -> Any:
+        """Kernel's actions that add files with new rows to the table."""
+        kernel, engine, root = self._kernel, self._kernel.engine, self._resolved_folder()
+        state = transaction.getTransactionState(engine)
+        context = kernel.Transaction.getWriteContext(engine, state, {})
+        statuses = self._iterator([self._status(root, file) for file in files])
+        return kernel.Transaction.generateAppendActions(engine, state, statuses, context)
+
+    def _remove_action(self, entry: Any) -> Any:
+        """An action that removes a file now and changes no content."""
+        now = self._kernel.Optional.of(int(time.time() * 1000))
+        return self._kernel.actions.SingleAction.createRemoveFileSingleAction(entry.toRemoveFileRow(False, now))
+
     def _add_action(self, schema: Any, root: str, file: DataFile) -> Any:
-        """A file as an action of the log that changes no content."""
+        """An action that adds a file and changes no content."""
         kernel = self._kernel
         nothing, folder = kernel.Optional.empty(), kernel.Path(root).toUri()
         # No partition, no new data, no tags.
         converted = kernel.actions.AddFile.convertDataFileStatus(
             schema, folder, self._status(root, file), {}, False, {}, nothing, nothing, nothing
         )
-        return converted.toRow()
+        return kernel.actions.SingleAction.createAddFileSingleAction(converted.toRow())
 
     def _resolved_folder(self) -> str:
         """The table's folder by Kernel's name for it: below any other, it would log files by whole addresses."""

@@ -79,11 +79,11 @@ def _unchanged(finished: TrainingReport, update: TableUpdate) -> TrainingReport:
 
 def _train_locked(dataset: Dataset, request: TrainingRequest, run: str, update: TableUpdate) -> TrainingReport:
     """`train`, with the run's lock held."""
-    folder, log = dataset.bundle_folder(run), RunLog(dataset)
+    folder = dataset.bundle_folder(run)
     settings, snapshot_key = resume(request.run, folder, request.settings, request.snapshot)
     snapshot = dataset.snapshot(snapshot_key)
     digest = settings.digest(snapshot.batch)
-    reusable = log.newest_training(digest) if settings.train.reuse and not request.run else None
+    reusable = RunLog(dataset).newest_training(digest) if settings.train.reuse and not request.run else None
     if reusable and manifest.FILE in files.names(reusable.bundle):
         return _unchanged(reusable, update)
     print_message(f"train: run={run}")  # the argument that resumes this run
@@ -102,45 +102,30 @@ def _train_locked(dataset: Dataset, request: TrainingRequest, run: str, update: 
     )
     began = time.monotonic()
     if manifest.FILE not in files.names(folder):
-        try:
-            _make_bundle(dataset, request, settings, snapshot, folder)
-        except RankFailure as failure:
-            log.record(dataclasses.replace(report, status=FAILED, error=str(failure)))
-            if failure.mistake:
-                raise UserError(failure.cause.partition(": ")[2]) from failure
-            raise
-    figures = json.loads(files.read(f"{folder}/{FIGURES_FILE}"))
-    figures.pop("target")  # it is in the bundle
-    trained = time.monotonic()
-    validation, tested = figures.pop("validation"), None
-    if request.job == TRAIN:
-        bundle = EvaluatedBundle(folder, manifest.read_manifest(folder, models=request.models), run, request.models)
-        tested = evaluate_bundle(dataset, bundle, snapshot)
-    seconds = {"train": round(trained - began, 2), "evaluate": round(time.monotonic() - trained, 2)}
-    report = dataclasses.replace(
-        report,
-        metrics=TrainingMetrics(validation, tested),
-        train=TrainingSummary(**figures),
-        seconds=report.seconds | seconds,
-    )
-    log.record(report, history.read(folder))
-    for leftover in LEFTOVERS:
-        files.remove_folder(f"{folder}/{leftover}")
-    return report
+        _make_bundle(dataset, request, settings, snapshot, report)
+    seconds = report.seconds | {"train": round(time.monotonic() - began, 2)}
+    return _evaluate_and_record(dataset, request, snapshot, dataclasses.replace(report, seconds=seconds))
 
 
 def _make_bundle(
-    dataset: Dataset, request: TrainingRequest, settings: TrainingSettings, snapshot: Snapshot, folder: str
+    dataset: Dataset, request: TrainingRequest, settings: TrainingSettings, snapshot: Snapshot, report: TrainingReport
 ) -> None:
     """Launch the ranks, and turn the run's folder into a bundle.
 
     Raises:
-        RankFailure: as `launcher.launch`.
+        UserError: the ranks failed because of a mistake that the user can mend.
+        RankFailure: as `launcher.launch`; either is kept in `runs`.
     """
-    task = prepare_task(dataset, request, settings, snapshot, folder)
-    result = launcher.launch(dataset.session, task)
+    task = prepare_task(dataset, request, settings, snapshot, report.bundle)
+    try:
+        result = launcher.launch(dataset.session, task)
+    except RankFailure as failure:
+        RunLog(dataset).record(dataclasses.replace(report, status=FAILED, error=str(failure)))
+        if failure.mistake:
+            raise UserError(failure.cause.partition(": ")[2]) from failure
+        raise
     figures = result.figures.to_dict() | {"failures": result.failures, "launching": result.launching}
-    files.write(f"{folder}/{FIGURES_FILE}", json.dumps(figures).encode())
+    files.write(f"{task.folder}/{FIGURES_FILE}", json.dumps(figures).encode())
     scale = dataclasses.asdict(result.figures.target) if task.kind == "target" else {}
     bundle = Manifest(
         model=task.model,
@@ -153,7 +138,31 @@ def _make_bundle(
         snapshot={"dataset": settings.dataset} | snapshot.to_dict(),
         train=dataclasses.asdict(task.train),
     )
-    publish(folder, bundle)
+    publish(task.folder, bundle)
+
+
+def _evaluate_and_record(
+    dataset: Dataset, request: TrainingRequest, snapshot: Snapshot, report: TrainingReport
+) -> TrainingReport:
+    """Evaluate a new bundle (not that of a search), record the run, and remove what only the training needed."""
+    folder, began = report.bundle, time.monotonic()
+    figures = json.loads(files.read(f"{folder}/{FIGURES_FILE}"))
+    figures.pop("target")  # it is in the bundle
+    validation, tested = figures.pop("validation"), None
+    if request.job == TRAIN:
+        assert report.run
+        content = manifest.read_manifest(folder, models=request.models)
+        tested = evaluate_bundle(dataset, EvaluatedBundle(folder, content, report.run, request.models), snapshot)
+    report = dataclasses.replace(
+        report,
+        metrics=TrainingMetrics(validation, tested),
+        train=TrainingSummary(**figures),
+        seconds=report.seconds | {"evaluate": round(time.monotonic() - began, 2)},
+    )
+    RunLog(dataset).record(report, history.read(folder))
+    for leftover in LEFTOVERS:
+        files.remove_folder(f"{folder}/{leftover}")
+    return report
 
 
 def prepare_task(

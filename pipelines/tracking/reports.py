@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+from models.training.figures import TrainingCourse
 from pipelines.evaluation.comparison_table import Difference, ModelRow, TrainingRow
 from pipelines.evaluation.prediction_metrics import Evaluation, evaluation_from_dict
 
@@ -77,26 +78,15 @@ class TrainingMetrics:
     test: Evaluation | None
 
 
-@dataclass(frozen=True)
-class TrainingSummary:
-    """How a training went: processes, steps, the epochs and the loss of the weights that were kept, and the cost.
+@dataclass(frozen=True, kw_only=True)
+class TrainingSummary(TrainingCourse):
+    """The course of a training with its launches.
 
-    `stepping`: seconds within steps, which processed `seen` documents; `seconds`: from the ranks' start to their end;
-    `launching`: further seconds, to start and end the processes; `failures`: launches that failed before.
+    Attributes:
+        failures: launches that failed before the one that succeeded.
+        launching: the seconds of that launch outside the ranks' own, which start and end their processes.
     """
 
-    ranks: int
-    shards: int
-    steps: int
-    resumed_at: int
-    epochs: int
-    loss: float
-    documents: int
-    parameters: int
-    memory_mb: int
-    stepping: float
-    seen: int
-    seconds: float
     failures: int
     launching: float
 
