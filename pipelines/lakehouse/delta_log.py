@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
 from pipelines.lakehouse.data_files import DataFile, Key, relative_name
-from pipelines.lakehouse.kernel_classes import KernelClasses, kernel_classes
+from pipelines.lakehouse.kernel_classes import KernelClasses, is_exception, iterate_rows, kernel_classes
 
 PROPERTIES = {
     "delta.appendOnly": "true",  # old rows are never rewritten
@@ -72,7 +72,7 @@ class DeltaLog:
             builder = builder.withFilter(self._kernel.And(bounds[0], bounds[-1]))
         scan = self._kernel.ScanFiles
         names = []
-        for row in _rows(builder.build().getScanFiles(self._kernel.engine)):
+        for row in iterate_rows(builder.build().getScanFiles(self._kernel.engine)):
             assert scan.getDeletionVectorDescriptorFromRow(row) is None, f"{self.path} has deletion vectors"
             names.append(str(scan.getAddFileStatus(row).getPath()))
         return sorted(names)
@@ -113,7 +113,7 @@ class DeltaLog:
             actions = self._append_actions(opened, files)
             committed = opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(actions))
         except Py4JJavaError as error:
-            if _is_a(error, "ConcurrentTransactionException"):
+            if is_exception(error, "ConcurrentTransactionException"):
                 return False
             raise
         for hook in committed.getPostCommitHooks():
@@ -156,7 +156,7 @@ class DeltaLog:
             actions = self._iterator([*map(self._remove_action, old), *new])
             opened.commit(engine, kernel.CloseableIterable.inMemoryIterable(actions))
         except Py4JJavaError as error:
-            if _is_a(error, "ConcurrentTransactionException"):
+            if is_exception(error, "ConcurrentTransactionException"):
                 return False
             raise
         with suppress(Py4JJavaError):  # a checkpoint only saves readers from looking at what was removed
@@ -170,14 +170,14 @@ class DeltaLog:
         try:
             return self._table().getLatestSnapshot(self._kernel.engine)
         except Py4JJavaError as error:
-            if _is_a(error, "TableNotFoundException"):
+            if is_exception(error, "TableNotFoundException"):
                 return None
             raise
 
     def _added(self, snapshot: Any) -> Iterator[Any]:
         """Kernel's `AddFile` of each file of a snapshot, with statistics."""
         batches = snapshot.getScanBuilder().build().getScanFiles(self._kernel.engine, True)
-        for row in _rows(batches):
+        for row in iterate_rows(batches):
             yield self._kernel.actions.AddFile(row.getStruct(self._kernel.ScanFiles.ADD_FILE_ORDINAL))
 
     def _described(self, entry: Any) -> DataFile:
@@ -234,17 +234,6 @@ class DeltaLog:
         for element in elements:
             array.add(element)
         return self._kernel.Iterators.toCloseableIterator(array.iterator())
-
-
-def _rows(batches: Any) -> Iterator[Any]:
-    while batches.hasNext():
-        rows = batches.next().getRows()
-        while rows.hasNext():
-            yield rows.next()
-
-
-def _is_a(error: Py4JJavaError, name: str) -> bool:
-    return str(error.java_exception.getClass().getSimpleName()) == name
 
 
 def is_delta_table(session: SparkSession, path: str) -> bool:

@@ -1,9 +1,11 @@
 """The classes of Delta Kernel that are used, looked up once per session."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 
@@ -57,3 +59,16 @@ def kernel_classes(spark: SparkSession) -> KernelClasses:
         Iterators=root.internal.util.Utils,
         Optional=spark._jvm.java.util.Optional,
     )
+
+
+def iterate_rows(batches: Any) -> Iterator[Any]:
+    """The rows of an iterator of Kernel's filtered batches."""
+    while batches.hasNext():
+        rows = batches.next().getRows()
+        while rows.hasNext():
+            yield rows.next()
+
+
+def is_exception(error: Py4JJavaError, name: str) -> bool:
+    """Whether Java's exception is of the class `name`."""
+    return str(error.java_exception.getClass().getSimpleName()) == name
