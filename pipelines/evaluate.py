@@ -26,21 +26,22 @@ def run(spark: SparkSession, config: Config) -> EvaluationReport:
     if not config.bundle:
         raise UserError("bundle=<folder> is missing: name the bundle to evaluate")
     folder, models = bundle_address(config.bundle), bundle_models()
-    config = with_features_of(manifest_of(config.bundle, models), config)
+    manifest = manifest_of(config.bundle, models)
+    config = with_features_of(manifest, config)
     dataset, settings = configured_dataset(spark, config), update_settings(config)
     update = update_tables(dataset, settings)
     snapshot = dataset.snapshot(config.snapshot)
-    name = name_bundle(dataset, folder, manifest_of(config.bundle, models))
+    name = name_bundle(dataset, folder, manifest)
     with locks.run_lock(spark, dataset.folder, name, settings.overlap):
         began = time.monotonic()
-        bundle = EvaluatedBundle(folder, manifest_of(config.bundle, models), name, models)
+        bundle = EvaluatedBundle(folder, manifest, name, models)
         known = is_evaluated(dataset, name, snapshot)
         tested = evaluate_bundle(dataset, bundle, snapshot)
         report = EvaluationReport(
             job="evaluate",
             status=UNCHANGED if known else DONE,
             run=name,
-            model=bundle.manifest.model,
+            model=manifest.model,
             source=config.names.source,
             dataset=dataset.name,
             metrics={"test": tested},

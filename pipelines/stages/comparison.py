@@ -1,115 +1,89 @@
-"""What a comparison measures: the scores and the speed of finished trainings, and which differences are significant."""
+"""Trains models on one snapshot and compares them: each one's grid is searched by validation, then all seeds run."""
 
-import itertools
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-import pyarrow.compute as pc
-
-from models.bundles import manifest, weights
-from models.bundles.bundle import Bundle, Ensemble
-from models.dataset import vocabulary
-from models.dataset.feature_reader import columns_for, stored_documents
-from models.storage import files
-from models.training.metrics import mcnemar_p_value
 from pipelines.errors import UserError
-from pipelines.evaluation.bundle_scoring import load_bundle
-from pipelines.evaluation.comparison_table import Difference, TrainingRow
-from pipelines.evaluation.prediction_metrics import MultiLabelEvaluation, SingleLabelEvaluation, predictions
+from pipelines.evaluation.comparison_table import TrainingRow, summarize
 from pipelines.lakehouse.dataset import Dataset, Snapshot
-from pipelines.lakehouse.parquet_scan import read_rows
-from pipelines.tracking.reports import TrainingReport
-
-LEVEL = 0.05  # of significance: a lower p is called more than chance
-SAMPLE = 2000  # test documents whose scoring is timed
-BUNDLE_FILES = (weights.FILE, vocabulary.FILE, manifest.FILE)
-
-
-def training_row(
-    dataset: Dataset,
-    snapshot: Snapshot,
-    report: TrainingReport,
-    *,
-    models: tuple[str, ...],
-    seed: int,
-    settings: list[str],
-) -> TrainingRow:
-    """One training's row of the comparison.
-
-    Raises:
-        UserError: there are no labelled test documents.
-    """
-    assert report.run
-    assert report.metrics
-    assert report.train
-    tested = report.metrics.test
-    if not isinstance(tested, SingleLabelEvaluation | MultiLabelEvaluation):
-        raise UserError("models are compared on labelled test documents, and there are none: see split.test")
-    bundle = load_bundle(report.bundle, models)
-    return TrainingRow(
-        model=report.model,
-        run=report.run,
-        accuracy=tested.accuracy,
-        low=tested.interval[0],
-        high=tested.interval[1],
-        macro_f1=tested.macro_f1,
-        parameters=report.train.parameters,
-        train_seconds=report.seconds["train"],
-        trained_per_second=round(report.train.seen / report.train.stepping),
-        scored_per_second=round(scored_per_second(dataset, snapshot, bundle)),
-        megabytes=round(sum(files.length(f"{report.bundle}/{name}") for name in BUNDLE_FILES) / 2**20, 1),
-        seed=seed,
-        settings=settings,
-    )
+from pipelines.launch.launcher import check_resources
+from pipelines.stages.comparison_rows import compare_pairs, training_row
+from pipelines.stages.grid import Resolve, grid_points
+from pipelines.stages.training import train
+from pipelines.stages.update import TableUpdate
+from pipelines.tracking.reports import DONE, ComparisonReport, TrainingReport
+from pipelines.tracking.run_log import SEARCH, TRAIN, RunLog
 
 
-def scored_per_second(dataset: Dataset, snapshot: Snapshot, bundle: Bundle | Ensemble) -> float:
-    """Test documents per second that a bundle scores in one process, from decoded rows; the faster of two passes."""
-    columns = ["split", *columns_for(bundle.input_spec)]
-    for path in dataset.features.paths(last=snapshot.batch):
-        for rows in read_rows(path, columns, last=snapshot.batch):
-            tests = rows.filter(pc.equal(rows["split"], "test")).slice(0, SAMPLE)
-            if tests.num_rows:
-                return float(tests.num_rows / min(_seconds_to_score(bundle, tests) for _ in range(2)))
-    return math.nan
+@dataclass(frozen=True)
+class Comparison:
+    """What to compare on which snapshot; `update` is what brought the tables up to date."""
 
+    resolve: Resolve
+    models: Sequence[str]
+    seeds: int
+    grid: Sequence[str]
+    dataset: Dataset
+    snapshot: Snapshot
+    update: TableUpdate
 
-def _seconds_to_score(bundle: Bundle | Ensemble, tests: Any) -> float:
-    began = time.perf_counter()
-    bundle.score(stored_documents(tests))
-    return time.perf_counter() - began
+    def run(self, name: str, source: str) -> ComparisonReport:
+        """Train what has not been trained yet; returns the report of the comparison, whose run is called `name`.
 
+        Raises:
+            UserError: there are no validation documents to search a grid by, or no test documents to compare on.
+        """
+        began = time.monotonic()
+        rows = [row for model in self.models for row in self._train_seeds(model)]
+        return ComparisonReport(
+            job="compare",
+            status=DONE,
+            run=name,
+            source=source,
+            dataset=self.dataset.name,
+            snapshot=self.snapshot.batch,
+            trainings=rows,
+            models=summarize(rows),
+            differences=compare_pairs(self.dataset, self.snapshot, rows),
+            seconds=self.update.seconds | {"compare": round(time.monotonic() - began, 2)},
+        )
 
-def compare_pairs(dataset: Dataset, snapshot: Snapshot, rows: Sequence[TrainingRow]) -> list[Difference]:
-    """Each pair of models by their first seed: how many test documents only one of them gets right, and McNemar's p."""
-    correct = {row.model: correct_ids(dataset, snapshot, row.run) for row in rows if row.seed == 0}
-    pairs = []
-    for one, other in itertools.combinations(correct, 2):
-        only = len(correct[one] - correct[other]), len(correct[other] - correct[one])
-        pairs.append(Difference(one, other, *only, mcnemar_p_value(*only)))
-    return holm_correction(pairs)
+    def _train_seeds(self, model: str) -> list[TrainingRow]:
+        """A row for each seed of a model, with the settings that its grid chose."""
+        chosen = self._search(model)
+        rows = []
+        for seed in range(self.seeds):
+            report = self._train(model, [*chosen, f"train.seed={seed}"], TRAIN)
+            rows.append(training_row(self.dataset, self.snapshot, report, seed=seed, settings=chosen))
+        return rows
 
+    def _search(self, model: str) -> list[str]:
+        """The point of the grid with the highest validation accuracy; among equals, the one with the lowest loss.
 
-def holm_correction(pairs: Sequence[Difference]) -> list[Difference]:
-    """The same pairs, those marked that differ by more than chance (Holm, 1979)."""
-    significant = set()
-    for rank, index in enumerate(sorted(range(len(pairs)), key=lambda index: pairs[index].p)):
-        if pairs[index].p * (len(pairs) - rank) >= LEVEL:
-            break
-        significant.add(index)
-    return [replace(pair, more_than_chance=index in significant) for index, pair in enumerate(pairs)]
+        Without a grid, or with one point, nothing is trained. Candidates are not evaluated on the test split.
+        """
+        points = grid_points(self.resolve, model, self.grid)
+        if len(points) < 2:
+            return points[0]
+        ranked = []
+        for point in points:
+            report = self._train(model, ["train.refit=false", *point], SEARCH)
+            validation = report.metrics.validation if report.metrics else None
+            if validation is None:
+                raise UserError(
+                    "grid= chooses by validation, but there are no validation documents: see split.validation"
+                )
+            ranked.append((-validation.get("accuracy", 0.0), validation["loss"], point))
+        return min(ranked)[2]
 
-
-def correct_ids(dataset: Dataset, snapshot: Snapshot, run: str) -> set[str]:
-    """The ids of the test documents that a run predicts right."""
-    ids: set[str] = set()
-    columns = ["id", "labels", "predicted", "predicted_labels"]
-    for rows in predictions(dataset, run, snapshot.batch, columns):
-        for row in rows.to_pylist():
-            several = row["predicted_labels"]
-            right = row["labels"][0] == row["predicted"] if several is None else {*row["labels"]} == {*several}
-            ids.update([row["id"]] if right else [])
-    return ids
+    def _train(self, model: str, arguments: Sequence[str], job: str) -> TrainingReport:
+        """Train, or go on with what an earlier comparison began, or take the report of what it finished."""
+        request, batch = self.resolve(model, arguments), self.snapshot.batch
+        settings = request.settings
+        name = f"{job}-{settings.model}-{settings.train.seed}-{settings.digest(batch)}"
+        finished = RunLog(self.dataset).finished_training(name)
+        if finished:
+            return finished
+        check_resources(self.dataset.session, settings.train.ranks, self.dataset.root)
+        return train(self.dataset, replace(request, run=name, snapshot=str(batch), job=job), self.update)
