@@ -72,7 +72,7 @@ def test_credentials_are_described(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(hdfs_access, "KERBEROS_LIBRARY", "libnobody.so.2")
     assert hdfs_access.describe_credentials() == [
         f"HADOOP_CONF_DIR is {tmp_path}",
-        f"no delegation token: {tmp_path}/tokens is not there",
+        f"no delegation token: {tmp_path}/tokens does not exist",
         "no tickets: libnobody.so.2 is not installed",
     ]
     (tmp_path / "tokens").touch()
