@@ -14,7 +14,6 @@ from pipelines.stages.ingestion import ConfiguredSource
 from pipelines.stages.training import TrainingRequest
 from pipelines.stages.update import UpdateSettings
 from pipelines.tracking.run_identity import TrainingSettings
-from pipelines.tracking.run_log import TRAIN
 
 
 def configured_dataset(session: SparkSession, config: Config) -> Dataset:
@@ -55,7 +54,7 @@ def training_settings(config: Config) -> TrainingSettings:
     )
 
 
-def training_request(config: Config, job: str = TRAIN) -> TrainingRequest:
+def training_request(config: Config) -> TrainingRequest:
     """The training that a configuration asks for."""
     return TrainingRequest(
         settings=training_settings(config),
@@ -63,9 +62,7 @@ def training_request(config: Config, job: str = TRAIN) -> TrainingRequest:
         run=config.run,
         snapshot=config.snapshot,
         several_labels=bool(getattr(config.source, "label_separator", None)),
-        models=bundle_models(),
         overlap=configured_overlap(config),
-        job=job,
     )
 
 

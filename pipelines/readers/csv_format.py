@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from pipelines.readers.rows import BrokenFile, FormatOptions, Row, require_columns, selected_columns
@@ -15,7 +16,6 @@ def read_rows(path: str, options: FormatOptions) -> Iterator[Row]:
         BrokenFile: the first record cannot be read.
         UnknownColumn: a selected column is missing.
     """
-    csv.field_size_limit(options.max_bytes)
     with open_lines(path, options) as stream:
         lines = _RecordLines(stream, options.max_bytes)
         reader = csv.reader(lines, delimiter=options.separator, strict=True)
@@ -41,7 +41,9 @@ def _next_record(reader: Iterator[list[str]], lines: "_RecordLines", options: Fo
     while True:
         lines.start_record()
         try:
-            if fields := next(reader):
+            with _field_limit(options.max_bytes):
+                fields = next(reader)
+            if fields:
                 return fields
         except StopIteration:
             return None
@@ -51,6 +53,16 @@ def _next_record(reader: Iterator[list[str]], lines: "_RecordLines", options: Fo
                 return Row(reason=f"broken CSV: {error}", raw=raw)
             lines.skip_record()
             return Row(reason=oversize_reason(options), raw=raw)
+
+
+@contextmanager
+def _field_limit(characters: int) -> Iterator[None]:
+    """Let no field be longer, within the block alone: the csv module has one limit for the whole process."""
+    before = csv.field_size_limit(characters)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _column_positions(first: list[str], options: FormatOptions) -> dict[str, int]:

@@ -37,7 +37,7 @@ class TrainingRequest:
     """What to train, and as which run.
 
     `run`: the name of a run to start or to resume, empty for a new name; `snapshot`: a batch number or "latest".
-    `several_labels`: the source gives documents several labels. `models`: those that a bundle may hold.
+    `several_labels`: the source gives documents several labels.
     `job`: "train", or "search" for a candidate that is not evaluated on the test split.
     """
 
@@ -46,7 +46,6 @@ class TrainingRequest:
     run: str
     snapshot: str
     several_labels: bool
-    models: tuple[str, ...]
     overlap: Overlap
     job: str = TRAIN
 
@@ -151,8 +150,9 @@ def _evaluate_and_record(
     validation, tested = figures.pop("validation"), None
     if request.job == TRAIN:
         assert report.run
-        content = manifest.read_manifest(folder, models=request.models)
-        tested = evaluate_bundle(dataset, EvaluatedBundle(folder, content, report.run, request.models), snapshot)
+        models = (report.model,)
+        content = manifest.read_manifest(folder, models=models)
+        tested = evaluate_bundle(dataset, EvaluatedBundle(folder, content, report.run, models), snapshot)
     report = dataclasses.replace(
         report,
         metrics=TrainingMetrics(validation, tested),

@@ -1,9 +1,9 @@
 """Brings a data set's tables up to date, stage by stage: as with make, each stage first runs those before it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 from pipelines.lakehouse import locks
 from pipelines.lakehouse.dataset import Dataset
@@ -13,8 +13,6 @@ from pipelines.stages import cleaning, featurization, ingestion
 from pipelines.stages.ingestion import ConfiguredSource
 from pipelines.text import tokenizer
 from pipelines.tracking.reports import DONE, UNCHANGED, RowCounts
-
-Result = TypeVar("Result")
 
 INGEST, CLEAN, FEATURIZE = "ingest", "clean", "featurize"
 
@@ -60,23 +58,26 @@ def _run_stages(dataset: Dataset, settings: UpdateSettings, through: str) -> Tab
     two_labels: int | None = None
     if through != INGEST:
         cleaning.check_split(dataset, settings.split)
-    batches = set(_timed(seconds, INGEST, lambda: ingestion.ingest_new_files(dataset, settings.source)))
+    with _timed(seconds, INGEST):
+        batches = set(ingestion.ingest_new_files(dataset, settings.source))
     if through != INGEST:
-        cleaned = _timed(seconds, CLEAN, lambda: cleaning.clean_new_batches(dataset, settings.split))
+        with _timed(seconds, CLEAN):
+            cleaned = cleaning.clean_new_batches(dataset, settings.split)
         batches.update(cleaned.batches)
         two_labels = cleaned.two_labels
     if through == FEATURIZE:
-        featurize = featurization.featurize_new_batches
-        batches.update(_timed(seconds, FEATURIZE, lambda: featurize(dataset, settings.features)))
+        with _timed(seconds, FEATURIZE):
+            batches.update(featurization.featurize_new_batches(dataset, settings.features))
     taken = sorted(batches)
     return TableUpdate(taken, count_rows(dataset, taken, two_labels), seconds)
 
 
-def _timed(seconds: dict[str, float], stage: str, run: Callable[[], Result]) -> Result:
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note how many seconds the block takes."""
     began = time.monotonic()
-    result = run()
+    yield
     seconds[stage] = round(time.monotonic() - began, 2)
-    return result
 
 
 def count_rows(dataset: Dataset, batches: list[int], two_labels: int | None) -> RowCounts:

@@ -120,7 +120,7 @@ def test_what_a_task_cannot_do_is_one_sentence(
     source = [f"source.path={tmp_path}/in", "source.format=csv"]
     wrong: dict[str, list[str]] = {
         "no column is named 'prize'": ["source.target=prize"],
-        "two labels or more": ["source.target=price"],
+        "two different labels or more": ["source.target=price"],
         "several labels: set train.loss=binary": ["source.label=tags", "source.label_separator=,"],
         "class_weights needs": ["source.label=tags", "train.loss=binary", "train.class_weights=balanced"],
     }

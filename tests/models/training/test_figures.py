@@ -24,4 +24,4 @@ VALUES = {
 def test_figures_are_written_as_they_were_read() -> None:
     figures = TrainingFigures.from_dict(VALUES | {"failures": 1})
     assert figures.target == TargetScale(1.5, 2.0)
-    assert list(figures.to_dict().items()) == list(VALUES.items())
+    assert figures.to_dict() == VALUES

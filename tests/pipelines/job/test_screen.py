@@ -29,7 +29,22 @@ def report(classes: int, bundle: str = "file:///lake/set/bundles/20261128-120000
         settings="074f9769fd3b6d13",
         bundle=bundle,
         metrics=TrainingMetrics({"loss": 0.144, "accuracy": 0.9858, "macro_f1": 0.9841}, tested),
-        train=TrainingSummary(1, 1, 855, 0, 15, 0.2399, 1898, 4121349, 509, 9.3, 53775, 12.2, 0, 11.5),
+        train=TrainingSummary(
+            ranks=1,
+            shards=1,
+            steps=855,
+            resumed_at=0,
+            epochs=15,
+            loss=0.2399,
+            documents=1898,
+            parameters=4121349,
+            memory_mb=509,
+            stepping=9.3,
+            seen=53775,
+            seconds=12.2,
+            failures=0,
+            launching=11.5,
+        ),
     )
 
 
@@ -65,7 +80,7 @@ def test_a_number_has_its_metrics() -> None:
     tested = RegressionEvaluation(documents=7, rmse=1.5, mae=1.25, r2=0.5, rmse_of_mean=3.0)
     text = render(TrainingReport(**{**vars(report(2)), "metrics": TrainingMetrics(None, tested)}))
     assert "validation  no document" in text
-    assert "documents 7, RMSE 1.5000, MAE 1.2500, R² 0.5000, RMSE of the mean 3.0000" in text
+    assert "RMSE 1.5000, MAE 1.2500, R² 0.5000, RMSE of the mean 3.0000, documents 7" in text
 
 
 @pytest.mark.parametrize(("classes", "has_matrix"), [(50, True), (51, False)])

@@ -1,5 +1,6 @@
 """Hostile files: every row comes out once, as a document or with the reason for its rejection."""
 
+import csv
 import gzip
 from collections.abc import Iterable
 from pathlib import Path
@@ -79,6 +80,12 @@ def test_each_faulty_csv_record_is_rejected_with_its_reason(tmp_path: Path) -> N
         "None",
         "broken CSV",
     ]
+
+
+def test_a_limit_holds_for_the_file_alone(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    read(tmp_path / "a.csv", "text\nwords\n", max_bytes=7)
+    assert csv.field_size_limit() == before
 
 
 def test_csv_without_a_header_and_with_another_separator(tmp_path: Path) -> None:
