@@ -90,7 +90,7 @@ class Page:
     @cached_property
     def entries(self) -> list[tuple[str, str]]:
         """The list items that open with code in bold: (the code, what is said of it)."""
-        items = re.findall(r"(?ms)^- \*\*`([^`]+)`\*\*: (.*?)(?=^- |^$|\Z)", self.prose)
+        items = re.findall(r"(?ms)^- \*\*`([^`]+)`\*\*:\s(.*?)(?=^- |^$|\Z)", self.prose)
         return [(code, " ".join(text.split())) for code, text in items]
 
     @cached_property

@@ -202,7 +202,7 @@ def test_the_messages_are_those_of_the_code() -> None:
     """What the pages quote of messages and of reasons, between the names and numbers, stands in the code."""
     files = [*(ROOT / "pipelines").rglob("*.py"), *(ROOT / "models").rglob("*.py"), ROOT / "conf" / "setup.sh"]
     code = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in files))  # a literal on several lines
-    quoted = [row[0] for row in page("troubleshooting").rows if len(row) == 2 and row[0] not in ("message", "---")]
+    quoted = [message for message, _ in page("troubleshooting").entries]
     rows = [row[0] for row in page("data").rows]
     quoted += [
         reason
