@@ -88,6 +88,12 @@ class Page:
         return [[cell.strip().strip("`").replace("\\|", "|") for cell in row] for row in cells]
 
     @cached_property
+    def entries(self) -> list[tuple[str, str]]:
+        """The list items that open with code in bold: (the code, what is said of it)."""
+        items = re.findall(r"(?ms)^- \*\*`([^`]+)`\*\*:\s(.*?)(?=^- |^$|\Z)", self.prose)
+        return [(code, " ".join(text.split())) for code, text in items]
+
+    @cached_property
     def links(self) -> list[str]:
         """The targets of its links and pictures."""
         return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", self.prose))
@@ -110,7 +116,8 @@ def submitted(line: str) -> Command | None:
 README = Page(ROOT / "README.md")
 PAGES = [
     README,
-    *(Page(ROOT / name) for name in ("CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "conf/kubernetes/README.md")),
+    *(Page(ROOT / name) for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
+    *(Page(ROOT / name) for name in ("data/README.md", "conf/kubernetes/README.md")),
     *map(Page, sorted((ROOT / "docs").rglob("*.md"))),
 ]
 
