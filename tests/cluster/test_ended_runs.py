@@ -51,7 +51,7 @@ def command_lines(processes: list[psutil.Process]) -> Iterator[str]:
 def test_a_run_that_is_ended_leaves_no_daemon(tmp_path: Path) -> None:
     class_path()  # fetched here, where nobody waits for it
     with Run(tmp_path, TESTS) as run:
-        run.until_ready(1, patience_s=300)
+        run.until_ready(1, patience_s=540)
         time.sleep(1)
         before = psutil.Process(run.process.pid).children(recursive=True)
         seen = "\n".join(command_lines(before))

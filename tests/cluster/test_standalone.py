@@ -35,7 +35,7 @@ def test_two_ranks_on_two_workers(cluster: Standalone, folder: Path) -> None:
 
 
 def test_more_ranks_than_workers_are_told_of(cluster: Standalone, folder: Path) -> None:
-    done = cluster.submit(*small(folder), "train.ranks=3", "train.slots_s=5")
+    done = cluster.submit(*small(folder), "train.ranks=3", "train.slots_s=30")
     assert done.returncode == 2, done.stderr[-3000:]
     assert done.stderr.strip().splitlines()[-1] == "textmill: train.ranks=3 needs 3 free task slots; Spark has 2"
     cluster.assert_idle()
