@@ -102,15 +102,22 @@ class Config(Common):
         if not self.lake:
             raise UserError("lake is empty: name a folder")
         for key in ("lake", "bundle", "output", "report"):
-            try:
-                addresses.absolute(getattr(self, key))
-            except ValueError as error:
-                raise UserError(f"{key}={error}") from error
+            if path := getattr(self, key):
+                object.__setattr__(self, key, _address(key, path))
+        object.__setattr__(self, "bundles", [_address("bundles", path) for path in self.bundles])
 
     @property
     def dataset_name(self) -> str:
         """The name of the data set's folder: `dataset=`, else the source's own default, else the source's name."""
         return self.dataset or getattr(self.source, "dataset", self.names.source)
+
+
+def _address(key: str, path: str) -> str:
+    """The address of the path that `key` names, the same in every process."""
+    try:
+        return addresses.absolute(path).rstrip("/")
+    except ValueError as error:
+        raise UserError(f"{key}={error}") from error
 
 
 def load(arguments: Iterable[str] = (), job: str = "") -> Config:

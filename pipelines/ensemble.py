@@ -8,7 +8,7 @@ from models.bundles.bundle import ENSEMBLE, create_ensemble
 from models.storage import files
 from pipelines.config import Config
 from pipelines.errors import UserError
-from pipelines.evaluation.bundle_scoring import bundle_address, manifest_of
+from pipelines.evaluation.bundle_scoring import manifest_of
 from pipelines.job.cli import main
 from pipelines.job.resolve import bundle_models, configured_dataset, update_settings, with_features_of
 from pipelines.lakehouse import locks
@@ -28,7 +28,7 @@ def run(spark: SparkSession, config: Config) -> EnsembleReport:
     """
     if len(config.bundles) < 2:
         raise UserError("bundles=[<folder>,<folder>,...] is missing: name two bundles or more")
-    members = [bundle_address(path) for path in config.bundles]
+    members = config.bundles
     config = with_features_of(manifest_of(members[0], bundle_models()), config)
     dataset, name = configured_dataset(spark, config), config.run or new_run()
     with locks.run_lock(spark, dataset.folder, name, update_settings(config).overlap):

@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 
 from pipelines.config import Config
 from pipelines.errors import UserError
-from pipelines.evaluation.bundle_scoring import bundle_address, manifest_of
+from pipelines.evaluation.bundle_scoring import manifest_of
 from pipelines.job.cli import main
 from pipelines.job.resolve import bundle_models, configured_dataset, update_settings, with_features_of
 from pipelines.lakehouse import locks
@@ -25,8 +25,8 @@ def run(spark: SparkSession, config: Config) -> EvaluationReport:
     """
     if not config.bundle:
         raise UserError("bundle=<folder> is missing: name the bundle to evaluate")
-    folder, models = bundle_address(config.bundle), bundle_models()
-    manifest = manifest_of(config.bundle, models)
+    folder, models = config.bundle, bundle_models()
+    manifest = manifest_of(folder, models)
     config = with_features_of(manifest, config)
     dataset, settings = configured_dataset(spark, config), update_settings(config)
     update = update_tables(dataset, settings)

@@ -4,10 +4,9 @@ import time
 
 from pyspark.sql import SparkSession
 
-from models.storage import addresses
 from pipelines.config import Config
 from pipelines.errors import UserError
-from pipelines.evaluation.bundle_scoring import bundle_address, load_bundle, manifest_of, tokenizer_options
+from pipelines.evaluation.bundle_scoring import load_bundle, manifest_of, tokenizer_options
 from pipelines.job.cli import main
 from pipelines.job.resolve import bundle_models, configured_source
 from pipelines.stages.prediction import check_output, predict_source, score_rows
@@ -24,9 +23,8 @@ def run(spark: SparkSession, config: Config) -> PredictionReport:
     """
     if not config.bundle or not config.output:
         raise UserError("bundle=<folder> and output=<table> are both required")
-    models, folder = bundle_models(), bundle_address(config.bundle)
-    manifest = manifest_of(config.bundle, models)
-    output = addresses.absolute(config.output).rstrip("/")
+    models, folder, output = bundle_models(), config.bundle, config.output
+    manifest = manifest_of(folder, models)
     load_bundle(folder, models)  # so that a broken bundle is reported here, not by a worker
     check_output(spark, output)
     began = time.monotonic()

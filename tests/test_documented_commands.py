@@ -24,20 +24,26 @@ def write_csv(path: Path, rows: list[dict[str, str]]) -> None:
 def test_your_own_files(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Train, predict and evaluate as README and predicting.md say, and query the tables as the pages do."""
     write_csv(tmp_path / "reviews" / "a.csv", [*documents(100), {"label": "sea", "text": ""}])
-    write_csv(tmp_path / "new" / "b.csv", documents(3, start=500))
+    write_csv(tmp_path / "new" / "b.csv", [*documents(3, start=500), {"label": "", "text": ""}])
     lake = f"lake={tmp_path}/lake"
     train, predict = (command for command in README.commands if "source=files" in command.arguments)
-    trained = train.run(lake, "train.epochs=3", replacing={"=/data/": f"={tmp_path}/"})
+    more = (lake, "train.epochs=3", "train.ranks=2", f"report={tmp_path}/report.json")
+    trained = train.run(*more, replacing={"=/data/": f"={tmp_path}/"})
     assert trained.returncode == 0, trained.stderr[-3000:]
     report = last_json(trained.stdout)
-    rows = report["rows"]
-    assert (rows["read"], rows["kept"], rows["quarantined"]) == (101, 100, 1)
+    assert report["rows"] == {"read": 101, "kept": 100, "quarantined": 1, "duplicates": 0, "two_labels": 0}
+    assert report["train"]["ranks"] == 2
+    assert report["metrics"]["test"]["accuracy"] == 1.0
     assert report["bundle"].startswith(f"file://{tmp_path}/lake/files/bundles/")
+    assert last_json((tmp_path / "report.json").read_text()) == report
+    assert "epoch 3/3" in trained.stderr
+    assert "@progress" not in trained.stderr
+    assert "epoch" not in trained.stdout.split("\n", 1)[0]
 
     replacing = {"data/lake/files/bundles/x": report["bundle"], "=/data/": f"={tmp_path}/"}
     predicted = predict.run(replacing=replacing)
     assert predicted.returncode == 0, predicted.stderr[-3000:]
-    assert last_json(predicted.stdout)["rows"] == {"read": 3, "predicted": 3, "rejected": 0}
+    assert last_json(predicted.stdout)["rows"] == {"read": 4, "predicted": 3, "rejected": 1}
 
     (command,) = (command for command in page("predicting").commands if command.job == "evaluate")
     again = evaluate.run(spark, load([*command.arguments, f"bundle={report['bundle']}", *source(tmp_path), lake]))

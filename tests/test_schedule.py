@@ -106,7 +106,7 @@ def test_each_command_submits_a_job_that_understands_it(monkeypatch: pytest.Monk
     for path, arguments in chain.from_iterable(schedules.values()):
         assert path in known
         config = load(arguments)
-        assert config.report == f"/var/lib/textmill/{Path(path).stem}.json"
+        assert config.report == f"file:///var/lib/textmill/{Path(path).stem}.json"
         assert config.train.reuse or Path(path).stem != "train"
 
 

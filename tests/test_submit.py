@@ -9,35 +9,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines import predict, train
+from pipelines import train
 from pipelines.config import load
 from pipelines.errors import UserError
-from tests.conftest import last_json, write_json
 from tests.jobs import assert_gone, environment, small, start, submit, wait_for
 
 pytestmark = pytest.mark.submit
-
-
-def test_train_then_predict(spark: SparkSession, tmp_path: Path) -> None:
-    arguments = small(tmp_path)
-    trained = submit("train", *arguments, "train.ranks=2", f"report={tmp_path}/report.json", cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr[-3000:]
-    report = last_json(trained.stdout)
-    assert report["train"]["ranks"] == 2
-    assert report["rows"] == {"read": 101, "kept": 100, "quarantined": 1, "duplicates": 0, "two_labels": 0}
-    assert report["metrics"]["test"]["accuracy"] == 1.0
-    assert "epoch 3/3" in trained.stderr
-    assert "@progress" not in trained.stderr
-    assert "epoch" not in trained.stdout.split("\n", 1)[0]
-    assert last_json((tmp_path / "report.json").read_text()) == report
-    again = train.run(spark, load([*arguments, "train.ranks=2", "train.reuse=true"])).to_dict()
-    assert (again["status"], again["run"]) == ("unchanged", report["run"])
-
-    write_json(tmp_path / "new" / "n.json", [{"text": "a ship at sea"}, {"text": "wheat barn"}, {"nothing": 1}])
-    new = [f"bundle={report['bundle']}", f"output={tmp_path}/out", "source=files", f"source.path={tmp_path}/new"]
-    predicted = predict.run(spark, load([*new, "source.format=json", f"lake={tmp_path}/nowhere"])).to_dict()
-    assert predicted["rows"] == {"read": 3, "predicted": 2, "rejected": 1}
-    assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize(
@@ -92,8 +69,8 @@ def test_a_loss_that_is_no_number_is_a_users_mistake(spark: SparkSession, tmp_pa
 def test_from_the_pyspark_shell(tmp_path: Path) -> None:
     arguments = small(tmp_path)
     script = (
-        "from pipelines import featurize\nfrom pipelines.config import load\n"
-        f"print('ROWS', featurize.run(spark, load({arguments!r})).to_dict()['rows'])\n"
+        "from pipelines import clean\nfrom pipelines.config import load\n"
+        f"print('ROWS', clean.run(spark, load({arguments!r})).to_dict()['rows'])\n"
     )
     shell = subprocess.run(
         ["pyspark", "--master", "local[*]"],

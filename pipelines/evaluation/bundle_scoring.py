@@ -9,7 +9,6 @@ import pyarrow as pa
 from models.bundles.bundle import Bundle, Ensemble, load
 from models.bundles.manifest import Manifest, read_manifest
 from models.dataset.encoder import StoredDocuments
-from models.storage import addresses
 from pipelines.errors import UserError
 from pipelines.text import tokenizer
 
@@ -23,11 +22,6 @@ ANSWERS = pa.schema(
 )
 
 
-def bundle_address(path: str) -> str:
-    """The address of a bundle, the same in every process."""
-    return addresses.absolute(path).rstrip("/")
-
-
 def manifest_of(path: str, models: tuple[str, ...]) -> Manifest:
     """A bundle's manifest; its model must be one of `models`.
 
@@ -35,7 +29,7 @@ def manifest_of(path: str, models: tuple[str, ...]) -> Manifest:
         UserError: there is no bundle, or one of an unknown model or version.
     """
     try:
-        return read_manifest(bundle_address(path), models=models)
+        return read_manifest(path, models=models)
     except ValueError as error:
         raise UserError(f"{path} is not a usable bundle: {error}") from error
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 
-from models.storage import addresses, files
+from models.storage import files
 from pipelines.errors import UserError
 
 FORMATS = dict.fromkeys(("accuracy", "low", "high", "macro_f1"), ".4f")
@@ -120,9 +120,8 @@ def check_output(output: str) -> None:
 
 
 def _read_existing(output: str) -> str:
-    path = addresses.absolute(output)
-    folder, _, name = path.rpartition("/")
-    return files.read(path).decode(errors="replace") if name in files.names(folder) else ""
+    folder, _, name = output.rpartition("/")
+    return files.read(output).decode(errors="replace") if name in files.names(folder) else ""
 
 
 def record_csv(
@@ -147,4 +146,4 @@ def record_csv(
     table = csv.DictWriter(text, HEADER, lineterminator="\n")
     table.writeheader()
     table.writerows(kept[key] for key in sorted(kept))
-    files.write(addresses.absolute(output), text.getvalue().encode())
+    files.write(output, text.getvalue().encode())

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pyspark.sql import SparkSession
 
-from models.storage import addresses, files
+from models.storage import files
 from pipelines.config import Config, help_text, load
 from pipelines.console.outages import describe_outage
 from pipelines.console.progress import print_message
@@ -111,7 +111,7 @@ def _announce(path: str, job: str) -> None:
 
 def write_report(path: str, content: dict[str, Any]) -> None:
     """Write a report's JSON object to the file that `report=` names."""
-    files.write(addresses.absolute(path), json.dumps(content).encode() + b"\n")
+    files.write(path, json.dumps(content).encode() + b"\n")
 
 
 def _exit(status: int, message: str) -> NoReturn:

@@ -9,7 +9,6 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from models.storage import addresses
 from pipelines.errors import UserError
 from pipelines.lakehouse import schemas
 from pipelines.lakehouse.schemas import TableSchema
@@ -137,15 +136,14 @@ class Dataset:
 
 
 def open_dataset(session: SparkSession, lake: str, name: str, features: str, options: tokenizer.Options) -> Dataset:
-    """The data set `name` of a lake with the feature set named `features`, made with `options`.
+    """The data set `name` of the lake at an address, with the feature set named `features`, made with `options`.
 
     Raises:
         UserError: the lake is a file.
     """
-    root = addresses.absolute(lake).rstrip("/")
-    if root.startswith("file://") and os.path.isfile(root.removeprefix("file://")):
+    if lake.startswith("file://") and os.path.isfile(lake.removeprefix("file://")):
         raise UserError(f"lake={lake} is a file; name a folder")
-    return Dataset(session, root, name, f"{features}-{options_digest(options)}")
+    return Dataset(session, lake, name, f"{features}-{options_digest(options)}")
 
 
 def options_digest(options: tokenizer.Options) -> str:

@@ -41,8 +41,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(OLD / "lake", tmp_path_factory.mktemp("compatibility") / "lake"))
 
 
-def test_a_finished_run_is_found_again(lake: Path) -> None:
-    report = submit("train", f"lake={lake}", *NOTES, *EXPECTED["arguments"]["finished"], "train.reuse=true")
+def test_a_finished_run_is_found_again(spark: SparkSession, lake: Path) -> None:
+    report = run(spark, "train", f"lake={lake}", *NOTES, *EXPECTED["arguments"]["finished"], "train.reuse=true")
     assert (report["status"], report["run"]) == ("unchanged", "finished")
     assert report["settings"] == EXPECTED["settings"]["finished"]
     assert report["rows"]["read"] == 0, "files were taken that are in the lake already"

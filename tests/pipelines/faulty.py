@@ -48,7 +48,7 @@ def change(model: Any) -> None:
 
 def chatter(model: Any) -> None:
     os.write(1, b"\xff\xfe not UTF-8 \xc3\n")
-    for number in range(1_000_000):
+    for number in range(100_000):
         print("line", number)
 
 

@@ -13,7 +13,7 @@ from pipelines.config import Config, load
 from pipelines.errors import UserError
 from pipelines.lakehouse import vocabulary
 from pipelines.lakehouse.schemas import BATCHES, CLEAN_DOCUMENTS, FEATURES, RAW_DOCUMENTS, SNAPSHOTS, VOCABULARY
-from tests.conftest import content, documents, opened, table, versions, write_json
+from tests.conftest import content, documents, opened, stored_rows, table, versions, write_json
 from tests.weights import difference
 
 pytestmark = pytest.mark.spark
@@ -34,7 +34,7 @@ def test_many_runs_make_the_tables_of_one(spark: SparkSession, tmp_path: Path, c
     featurize.run(spark, once)
     for wanted in (RAW_DOCUMENTS, CLEAN_DOCUMENTS, FEATURES):
         same = ("batch", "id", "path", "key") if wanted is not RAW_DOCUMENTS else ("batch",)
-        assert content(table(spark, many, wanted), same) == content(table(spark, once, wanted), same)
+        assert stored_rows(spark, many, wanted, same) == stored_rows(spark, once, wanted, same)
     summed = [
         table(spark, config, VOCABULARY).groupBy("term", "id").agg(F.sum("df").alias("df"), F.sum("count").alias("n"))
         for config in (many, once)
@@ -45,14 +45,12 @@ def test_many_runs_make_the_tables_of_one(spark: SparkSession, tmp_path: Path, c
 
 def rebuilt(spark: SparkSession, config: Config, tmp_path: Path) -> None:
     """Silver and gold made anew from the same bronze are equal in all columns."""
-    before = {
-        wanted.name: content(table(spark, config, wanted), ()) for wanted in (CLEAN_DOCUMENTS, FEATURES, VOCABULARY)
-    }
+    before = {wanted.name: stored_rows(spark, config, wanted, ()) for wanted in (CLEAN_DOCUMENTS, FEATURES, VOCABULARY)}
     for layer in ("silver", "gold"):
         (tmp_path / "lake" / "many" / layer).rename(tmp_path / f"old-{layer}")
     featurize.run(spark, config)
     for wanted in (CLEAN_DOCUMENTS, FEATURES, VOCABULARY):
-        assert content(table(spark, config, wanted), ()) == before[wanted.name]
+        assert stored_rows(spark, config, wanted, ()) == before[wanted.name]
 
 
 def test_published_splits_are_kept(spark: SparkSession, tmp_path: Path, configured: Configure) -> None:

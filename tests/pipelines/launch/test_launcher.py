@@ -27,6 +27,7 @@ from models.training.task import Task
 from pipelines.launch import launcher
 from tests import reaper
 from tests.models.cases import corpus, make_task, write_features
+from tests.models.processes import run_ranks
 from tests.pipelines import faulty
 
 pytestmark = pytest.mark.submit
@@ -44,9 +45,12 @@ def weights_of(task: Task) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Task:
-    task = task_of(tmp_path_factory.mktemp("undisturbed"))
-    launcher.launch(spark, task)
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    """What two ranks make that nobody launches or disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    task = dataclasses.replace(task_of(folder), progress=False)
+    statuses, errors = run_ranks(folder, [[task], [task]])
+    assert statuses == [0, 0], errors
     return task
 
 
