@@ -102,5 +102,5 @@ def test_interrupt_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_is_told_before_any_work(tmp_path: Path) -> None:
     done = submit("ingest", f"lake={tmp_path}/lake", "source=bbc", f"report={tmp_path}")
     assert done.returncode == 2, done.stderr[-3000:]
-    assert done.stderr.strip().splitlines()[-1].startswith(f"textmill: report={tmp_path} cannot be written: ")
+    assert done.stderr.strip().splitlines()[-1].startswith(f"textmill: report=file://{tmp_path} cannot be written: ")
     assert not (tmp_path / "lake").exists()

@@ -1,6 +1,7 @@
 """The command line's grammar: precedence, one clear sentence for each mistake, and what `--help` says."""
 
 import dataclasses
+import os
 import re
 import shlex
 from pathlib import Path
@@ -155,11 +156,21 @@ def test_numbers_are_what_people_write_and_not_what_yaml_makes_of_them() -> None
 
 def test_items_of_lists_stay_as_they_are_and_a_lone_value_is_a_list_of_one() -> None:
     assert load(["models=[yes,007,1e3,0x10]"]).models == ["yes", "007", "1e3", "0x10"]
-    assert load(["bundles=[hdfs://host/a b,'c,d']"]).bundles == ["hdfs://host/a b", "c,d"]
+    assert load(["bundles=[hdfs://host/a b,'/c,d']"]).bundles == ["hdfs://host/a b", "file:///c,d"]
     assert load(["models=[]"]).models == []
     assert load(["models=mlp", "model.hidden=8"]).models == ["mlp"]
     assert load(["model.hidden=8"]).model.hidden == [8]
     assert load(["grid=train.lr=1e-3|3e-3"]).grid == ["train.lr=1e-3|3e-3"]
+
+
+def test_paths_are_addresses_that_are_the_same_in_every_process() -> None:
+    here = f"file://{os.getcwd()}"
+    config = load(["lake=a/", "bundle=hdfs://host/b/", "output=/c", "bundles=[d,file:/e]"])
+    assert (config.lake, config.bundle, config.output) == (f"{here}/a", "hdfs://host/b", "file:///c")
+    assert config.bundles == [f"{here}/d", "file:///e"]
+    assert config.report == ""
+    with pytest.raises(UserError, match=r"^bundles=s3://f: only local paths and hdfs: are supported$"):
+        load(["bundles=[a,s3://f]"])
 
 
 @pytest.mark.parametrize(
@@ -283,7 +294,7 @@ def test_help_shows_the_keys_and_the_defaults_of_the_members_that_are_chosen(gro
     for key in set(page) - {*GROUPS, *required}:
         section, _, last = key.rpartition(".")
         value = getattr(getattr(resolved, section) if section else resolved, last)
-        assert page[key] == as_argument(value), key
+        assert page[key] == as_argument(value).removeprefix("file://"), key
 
 
 @pytest.mark.parametrize("job", JOBS)
