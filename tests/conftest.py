@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from models.training.task import Task
 from pipelines.config import CONF, Config, load
 from pipelines.job.resolve import configured_dataset
 from pipelines.lakehouse.dataset import Dataset
-from pipelines.lakehouse.schemas import TableSchema
+from pipelines.lakehouse.schemas import VOCABULARY, TableSchema
 from tests import reaper
 
 # What differs between two runs that made equal tables: when a batch came, and where a file lies.
@@ -109,6 +110,15 @@ def stored_rows(
     rows = pa.table(DeltaTable(path).to_pyarrow_table())
     rows = rows.drop_columns([name for name in without if name in rows.column_names])
     return sorted(json.dumps(row, sort_keys=True, default=repr) for row in rows.to_pylist())
+
+
+def term_counts(spark: SparkSession, config: Config) -> Counter[tuple[str, int, str]]:
+    """How many documents have each term, and how often it occurs, whatever the batch."""
+    counts: Counter[tuple[str, int, str]] = Counter()
+    for row in map(json.loads, stored_rows(spark, config, VOCABULARY, ())):
+        for name in ("df", "count"):
+            counts[row["term"], row["id"], name] += row[name]
+    return counts
 
 
 def versions(lake: Path) -> dict[str, int]:

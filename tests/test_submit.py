@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines import train
+from pipelines import predict, train
 from pipelines.config import load
 from pipelines.errors import UserError
 from tests.jobs import assert_gone, environment, small, start, submit, wait_for
@@ -20,11 +20,11 @@ pytestmark = pytest.mark.submit
 @pytest.mark.parametrize(
     ("job", "arguments", "message"),
     [
+        ("train", ["model=mpl", "--help"], "textmill: no model is named 'mpl'; did you mean 'mlp'?"),
         ("train", ["train.epoch=3"], "unknown key 'train.epoch'; did you mean 'train.epochs'?"),
         ("ingest", ["train.epochs=3"], "textmill: train.epochs belongs to train and compare, not to ingest"),
         ("evaluate", [], "textmill: bundle is required and has no default: Folder of the trained bundle."),
         ("ingest", ["source=files", "source.path=/no/such/place"], "there is nothing at"),
-        ("predict", ["bundle=/no/such/bundle", "output=/no/out"], "is not a usable bundle"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_status_2(tmp_path: Path, job: str, arguments: list[str], message: str) -> None:
@@ -42,9 +42,12 @@ def test_help_is_of_the_members_that_are_named(tmp_path: Path) -> None:
     assert done.stdout.startswith("usage: spark-submit pipelines/ingest.py [key=value ...]\n\ningest: from a source's")
     assert "\nRequired:\n  source.path=...  " in done.stdout
     assert "train." not in done.stdout
-    wrong = submit("train", "model=mpl", "--help", cwd=tmp_path)
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr.strip().splitlines()[-1] == "textmill: no model is named 'mpl'; did you mean 'mlp'?"
+
+
+def test_a_bundle_that_is_none_is_a_users_mistake(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^file:///no/such/bundle is not a usable bundle: "):
+        predict.run(spark, load([f"lake={tmp_path}/lake", "bundle=/no/such/bundle", f"output={tmp_path}/out"]))
+    assert not list(tmp_path.iterdir())
 
 
 def test_settings_that_spark_refuses_are_one_line_and_status_2(tmp_path: Path) -> None:

@@ -120,7 +120,9 @@ def by_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[float, int]
         for dropout in (0.5, 0.0)
         for ranks in (1, 2, 4)
     }
-    for ranks in (1, 2, 4):
+    for dropout in (0.5, 0.0):
+        fit(tasks[dropout, 1])
+    for ranks in (2, 4):
         chosen = [task for (_, number), task in tasks.items() if number == ranks]
         codes, errors = run_ranks(folder, [chosen] * ranks)
         assert not any(codes), errors

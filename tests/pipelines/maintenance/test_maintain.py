@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from models.dataset.tfidf import Options
 from models.training.task import Task
@@ -34,7 +33,7 @@ from pipelines.lakehouse.schemas import (
     TableSchema,
 )
 from pipelines.maintenance import compaction
-from tests.conftest import content, documents, opened, stored_rows, table, versions, write_json
+from tests.conftest import content, documents, opened, stored_rows, table, term_counts, versions, write_json
 from tests.jobs import start, wait_for, weights_of
 
 Configure = Callable[..., Config]
@@ -87,12 +86,6 @@ def terms(spark: SparkSession, config: Config, snapshot: int) -> list[dict[str, 
     return terms
 
 
-def totals(spark: SparkSession, config: Config) -> list[str]:
-    """The vocabulary's counts, whatever the batch."""
-    rows = table(spark, config, VOCABULARY).groupBy("term", "id")
-    return content(rows.agg(F.sum("df").alias("df"), F.sum("count").alias("n")), ())
-
-
 def files(spark: SparkSession, config: Config, wanted: TableSchema) -> set[str]:
     """The data files below a table's folder."""
     folder = Path(opened(spark, config).table(wanted).path.removeprefix("file://"))
@@ -112,7 +105,7 @@ def test_fewer_files_the_same_rows_and_the_same_trainings(
     old = train.run(spark, configured(*arguments(tmp_path, "run=old"))).to_dict()
     arrive(spark, config, tmp_path, range(4, BATCHES + 1))
     before, chosen = rows_of(spark, config), {number: terms(spark, config, number) for number in (2, 3, BATCHES)}
-    summed = totals(spark, config)
+    summed = term_counts(spark, config)
 
     done = maintain.run(spark, config).to_dict()
     assert done["status"] == "done"
@@ -124,7 +117,7 @@ def test_fewer_files_the_same_rows_and_the_same_trainings(
     assert [row for row in after["runs"] if '"job": "maintain"' not in row] == before.pop("runs")
     assert {place: after[place] for place in before} == before
     assert {row["batch"] for row in table(spark, config, VOCABULARY).select("batch").collect()} == {3, BATCHES}
-    assert totals(spark, config) == summed
+    assert term_counts(spark, config) == summed
     assert {number: terms(spark, config, number) for number in (3, BATCHES)} == {
         number: chosen[number] for number in (3, BATCHES)
     }
