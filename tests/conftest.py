@@ -6,25 +6,30 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
-from models.training.task import Task
 from pipelines.config import CONF, Config, load
-from pipelines.job.resolve import configured_dataset
 from pipelines.lakehouse.dataset import Dataset
 from pipelines.lakehouse.schemas import VOCABULARY, TableSchema
 from tests import reaper
 
+if TYPE_CHECKING:
+    from models.training.task import Task
+
 # What differs between two runs that made equal tables: when a batch came, and where a file lies.
 VOLATILE = ("batch", "run", "modified", "features_version", "vocabulary_version")
 # For JVMs that live seconds: the compiler that is quick to compile, no other threads to collect garbage, and no
-# verification of JARs whose checksums are known. A job of a hundred documents takes 17 processor seconds instead of 26.
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+# verification of JARs whose checksums are known. Nor is code generated for each query: over a hundred documents it costs
+# more than it saves. A job of that size takes 16 processor seconds instead of 26.
+SHORT_LIVED = (
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+    " -Dspark.sql.codegen.wholeStage=false"
+)
 
 
 def pytest_configure() -> None:
@@ -70,13 +75,13 @@ def configured(tmp_path: Path) -> Callable[..., Config]:
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+def trained(monkeypatch: pytest.MonkeyPatch) -> "list[Task]":
     """What was trained: here in this process, in a second; launches have tests of their own."""
     from pipelines.launch import launcher  # imports torch, which many tests do without
 
     tasks: list[Task] = []
 
-    def launch(_: SparkSession, task: Task) -> launcher.LaunchResult:
+    def launch(_: SparkSession, task: "Task") -> launcher.LaunchResult:
         from models.training import loop
 
         tasks.append(task)
@@ -88,6 +93,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
 
 def opened(spark: SparkSession, config: Config) -> Dataset:
     """A configuration's data set."""
+    from pipelines.job.resolve import configured_dataset  # imports torch, too
+
     return configured_dataset(spark, config)
 
 

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from tests.jobs import ROOT, environment, little_text
 
@@ -23,11 +24,6 @@ POD = {
     "SPARK_JAVA_OPT_0": "-Dspark.driver.port=7078",
     "SPARK_JAVA_OPT_1": "-Da=b c",
 }
-
-WHICH = """
-from pyspark.sql import SparkSession
-print("JARS", SparkSession.builder.getOrCreate().conf.get("spark.jars"))
-"""
 
 
 def started(folder: Path, *arguments: str, **more: str) -> list[str]:
@@ -80,18 +76,12 @@ def test_another_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.submit
-def test_delta_among_sparks_jars_needs_no_packages(tmp_path: Path) -> None:
+def test_delta_among_sparks_jars_needs_no_packages(spark: SparkSession, tmp_path: Path) -> None:
     """As in the image; here by the class path."""
-    script = tmp_path / "script.py"
-    script.write_text(WHICH)
-    jars = spark_submit(script).split("JARS ", 1)[1].split()[0].replace("file://", "").replace(",", ":")
+    jars = str(spark.conf.get("spark.jars")).replace("file://", "").replace(",", ":")
     options = ["--conf", "spark.jars.packages=", "--driver-class-path", jars]
-    assert '"status": "done"' in spark_submit(*options, ROOT / "pipelines" / "ingest.py", *little_text(tmp_path))
-
-
-def spark_submit(*words: str | Path) -> str:
-    """Standard output of a job that must succeed."""
-    command = ["spark-submit", "--master", "local[1]", *map(str, words)]
+    job = [str(ROOT / "pipelines" / "ingest.py"), *little_text(tmp_path)]
+    command = ["spark-submit", "--master", "local[1]", *options, *job]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    assert '"status": "done"' in done.stdout

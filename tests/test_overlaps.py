@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,11 @@ def ended(running: subprocess.Popen[bytes], errors: Path) -> dict[str, object]:
 
 def test_of_two_drivers_one_waits_and_nothing_is_done_twice(spark: SparkSession, tmp_path: Path) -> None:
     once = featurize.run(spark, load([*small(tmp_path), "dataset=once"])).to_dict()
-    running = [start("featurize", [*little_text(tmp_path), "dataset=twice"], tmp_path / f"{name}.err") for name in "ab"]
-    reports = [ended(job, tmp_path / f"{name}.err") for job, name in zip(running, "ab", strict=True)]
+    arguments = [*little_text(tmp_path), "dataset=twice"]
+    other = start("featurize", arguments, tmp_path / "err")
+    wait_for(tmp_path / "err", "looking for new files", other)
+    here = featurize.run(spark, load(arguments)).to_dict()
+    reports = [here, ended(other, tmp_path / "err")]
     assert sorted(str(report["status"]) for report in reports) == ["done", "unchanged"]
     (done,) = (report for report in reports if report["status"] == "done")
     assert done["rows"] == once["rows"]
@@ -53,7 +57,7 @@ def test_of_two_drivers_one_waits_and_nothing_is_done_twice(spark: SparkSession,
 
 
 def test_a_run_is_trained_once_and_text_comes_in_meanwhile(
-    spark: SparkSession, tmp_path: Path, trained: list[Task]
+    spark: SparkSession, tmp_path: Path, trained: list[Task], capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [*small(tmp_path), *TRAINING]
     first = start("train", arguments, tmp_path / "first.err")
@@ -63,11 +67,15 @@ def test_a_run_is_trained_once_and_text_comes_in_meanwhile(
     assert featurize.run(spark, load([*arguments, "overlap_s=60"])).batches == [2]
     with pytest.raises(Busy, match=r"^the run both is in use by train \(process \d+ on .*\): try again later$"):
         train.run(spark, load([*arguments, "overlap=leave"]))
-    second = start("train", arguments, tmp_path / "second.err")
-    wait_for(tmp_path / "second.err", "is in use by", second)
-    os.killpg(first.pid, signal.SIGCONT)
-    reports = [ended(job, tmp_path / f"{name}.err") for job, name in ((first, "first"), (second, "second"))]
-    assert "the run both is in use by train" in (tmp_path / "second.err").read_text()
+    with ThreadPoolExecutor() as threads:
+        second = threads.submit(train.run, spark, load(arguments))
+        waits = ""
+        while "the run both is in use by train" not in waits:
+            assert not second.done(), waits
+            waits += capsys.readouterr().err
+            time.sleep(0.1)
+        os.killpg(first.pid, signal.SIGCONT)
+        reports = [ended(first, tmp_path / "first.err"), second.result(timeout=240).to_dict()]
     assert [report["status"] for report in reports] == ["done", "unchanged"]
     assert [report["snapshot"] for report in reports] == [1, 1]
     assert reports[0]["metrics"] == reports[1]["metrics"]

@@ -6,11 +6,8 @@ As users do, by commands and from Python: these hold whatever the modules below 
 import hashlib
 import json
 import math
-import os
 import shutil
 import struct
-import subprocess
-import sys
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -74,8 +71,8 @@ def test_another_file_is_a_third_batch_and_old_rows_stay(spark: SparkSession, la
         assert_close(again[name] | {"snapshot": 2}, row)
 
 
-def test_a_stopped_run_goes_on_to_the_same_end(lake: Path) -> None:
-    report = submit("train", f"lake={lake}", "run=stopped", *NOTES, *EXPECTED["arguments"]["stopped"])
+def test_a_stopped_run_goes_on_to_the_same_end(spark: SparkSession, lake: Path) -> None:
+    report = run(spark, "train", f"lake={lake}", "run=stopped", *NOTES, *EXPECTED["arguments"]["stopped"])
     assert 0 < report["train"]["resumed_at"] < report["train"]["steps"] == EXPECTED["whole"]["steps"]
     assert (report["snapshot"], report["settings"]) == (2, EXPECTED["settings"]["continued"])
     content = (lake / "notes/bundles/stopped/weights.safetensors").read_bytes()
@@ -106,19 +103,6 @@ def test_maintain_keeps_what_is_there(spark: SparkSession, lake: Path) -> None:
             assert totals(found) == totals(after[place]) != Counter()
         else:
             assert counted(found) == counted(after[place]), place
-
-
-def submit(job: str, *arguments: str) -> dict[str, Any]:
-    """The report of a job that ended well."""
-    scripts = str(Path(sys.executable).parent)
-    variables = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "SPARK_CONF_DIR": str(ROOT / "conf")}
-    # Jobs of seconds end before code that is compiled twice pays off: a third less processor time.
-    java = ("--conf", "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1")
-    command = ["spark-submit", "--master", "local[2]", *java, str(ROOT / "pipelines" / f"{job}.py"), *arguments]
-    done = subprocess.run(command, cwd="/", env=variables, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    report: dict[str, Any] = json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
-    return report
 
 
 def run(spark: SparkSession, job: str, *arguments: str) -> dict[str, Any]:
