@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # What differs between two runs that made equal tables: when a batch came, and where a file lies.
 VOLATILE = ("batch", "run", "modified", "features_version", "vocabulary_version")
 # For JVMs that live seconds: the compiler that is quick to compile, no other threads to collect garbage, and no
-# verification of JARs whose checksums are known. Nor is code generated for each query: over a hundred documents it costs
-# more than it saves. A job of that size takes 16 processor seconds instead of 26.
+# verification of JARs whose checksums are known. Nor is code generated for each query, which costs more than it saves
+# over a hundred documents. A job of that size takes 16 processor seconds instead of 26.
 SHORT_LIVED = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
     " -Dspark.sql.codegen.wholeStage=false"

@@ -68,7 +68,7 @@ def test_a_run_is_trained_once_and_text_comes_in_meanwhile(
     with pytest.raises(Busy, match=r"^the run both is in use by train \(process \d+ on .*\): try again later$"):
         train.run(spark, load([*arguments, "overlap=leave"]))
     with ThreadPoolExecutor() as threads:
-        second = threads.submit(train.run, spark, load(arguments))
+        second = threads.submit(train.run, spark, load([*arguments, "overlap_s=120"]))
         waits = ""
         while "the run both is in use by train" not in waits:
             assert not second.done(), waits
