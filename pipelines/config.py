@@ -113,7 +113,11 @@ class Config(Common):
 
 
 def _address(key: str, path: str) -> str:
-    """The address of the path that `key` names, the same in every process."""
+    """The address of the path that `key` names, the same in every process.
+
+    Raises:
+        UserError: the path is on a file system that Textmill does not read.
+    """
     try:
         return addresses.absolute(path).rstrip("/")
     except ValueError as error:

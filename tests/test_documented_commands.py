@@ -41,9 +41,10 @@ def test_your_own_files(spark: SparkSession, tmp_path: Path, capsys: pytest.Capt
     assert "epoch" not in trained.stdout.split("\n", 1)[0]
 
     replacing = {"data/lake/files/bundles/x": report["bundle"], "=/data/": f"={tmp_path}/"}
-    predicted = predict.run(replacing=replacing)
+    predicted = predict.run(f"lake={tmp_path}/nowhere", replacing=replacing)
     assert predicted.returncode == 0, predicted.stderr[-3000:]
     assert last_json(predicted.stdout)["rows"] == {"read": 4, "predicted": 3, "rejected": 1}
+    assert not (tmp_path / "nowhere").exists(), "the bundle alone is needed"
 
     (command,) = (command for command in page("predicting").commands if command.job == "evaluate")
     again = evaluate.run(spark, load([*command.arguments, f"bundle={report['bundle']}", *source(tmp_path), lake]))
